@@ -1,0 +1,348 @@
+"""The command line: ``xnorscan VERB …``. Thin: each verb reads its arguments, calls a room, shows what it returns."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from . import __version__, cli_output
+from .cli_output import Column
+
+if TYPE_CHECKING:
+    from .designs.design import Design
+    from .models.packed import PackedModel
+    from .models.precision import Precision
+    from .traces.trace import Trace
+
+app = typer.Typer(
+    name="xnorscan",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Run one-bit language models bit for bit as hardware would, and cost them on designs.",
+)
+
+Phase = Literal["decode", "prefill"]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Batch = Annotated[int, typer.Option(help="Sequences that run at once.")]
+Length = Annotated[int, typer.Option(help="Tokens of the prompt (prefill) or already in the context (decode).")]
+StateBits = Annotated[int, typer.Option(help="Width of the recurrent state: 8, 12, 16, 18, 24 or 32 bits.")]
+Head = Annotated[Literal["int8", "binary"], typer.Option(help="How embedding table and head are stored.")]
+Quantizer = Annotated[Literal["pow2", "absmax"], typer.Option(help="Scale of the 8-bit activations.")]
+PhaseOption = Annotated[Phase, typer.Option(help="One decoded token, or a whole prompt.")]
+Designs = Annotated[list[str] | None, typer.Option("--design", help="Preset or YAML file; may be repeated.")]
+Baselines = Annotated[
+    list[str] | None, typer.Option("--baseline", help="Preset or YAML file to compare with; may be repeated.")
+]
+
+LOOK, WORK = "Look", "Work"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point. Wrong input is one line on stderr and exit code 2, an interrupt is exit code 130."""
+    try:
+        app(arguments)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (ValueError, OSError) as error:
+        _refuse(error)
+
+
+def _refuse(error: ValueError | OSError) -> None:
+    message = str(error)
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        message = f"{error.filename}: {error.strerror}"
+    print("xnorscan:", " ".join(message.split()), file=sys.stderr)
+    sys.exit(2)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"xnorscan {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options that stand before the verb."""
+
+
+@app.command(rich_help_panel=WORK)
+def compare(
+    models: Annotated[
+        list[str] | None, typer.Argument(metavar="MODEL", help="Names as in `xnorscan models`; packed files; none for the default set.")
+    ] = None,
+    design: Designs = None,
+    baseline: Baselines = None,
+    phase: PhaseOption = "decode",
+    directory: Annotated[Path, typer.Option("--output", "-o", help="Folder of the report.")] = Path("report"),
+) -> None:
+    """Models on designs beside FP16: a table, figures, CSV, Parquet and one HTML page."""
+    from .reports.compare import compare as make_report
+
+    make_report(models or [], design or [], baseline or [], phase, directory, cli_output.console())
+
+
+@app.command(rich_help_panel=WORK)
+def run(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="tiny, small or a packed file.")],
+    text: Annotated[Path, typer.Option("--text", help="File to read, - for standard input.", allow_dash=True)] = Path(
+        "-"
+    ),
+    trace: Annotated[
+        Path | None, typer.Option("--trace", help="Write the recorded operations to this .parquet file.")
+    ] = None,
+    state_bits: StateBits = 16,
+    quantizer: Quantizer = "pow2",
+    head: Head = "int8",
+    no_stats: Annotated[
+        bool, typer.Option("--no-stats", help="Leave the statistics of the data out; a little faster.")
+    ] = False,
+    json: AsJson = False,
+) -> None:
+    """Read a text bit-accurately: bits per byte, tokens per second and, with --trace, every operation."""
+    from .sim.run import Simulator
+    from .traces.parquet import write_trace
+
+    precision = _precision(state_bits, quantizer, head)
+    data = _read_text(text)
+    simulator = Simulator(_load_model(model), precision)
+    with cli_output.progress(f"{model} reads {len(data):,} bytes") as report:
+        result = simulator.evaluate(data, record=not no_stats, progress=report)
+    row = {
+        "model": model,
+        "bytes": len(data),
+        "bits_per_byte": result.bits_per_byte,
+        "seconds": result.seconds,
+        "tokens_per_s": result.tokens / result.seconds,
+    }
+    if trace is not None and result.trace is not None:
+        write_trace(result.trace, trace)
+        row["trace"] = str(trace)
+    columns = {
+        "model": Column("model", left=True),
+        "bytes": Column("bytes", "{:,}".format),
+        "bits_per_byte": Column("bits per byte", "{:.4f}".format),
+        "seconds": Column("seconds", "{:.2f}".format),
+        "tokens_per_s": Column("tokens/s", "{:,.0f}".format),
+    }
+    cli_output.show([row], columns, as_json=json)
+
+
+@app.command(rich_help_panel=WORK)
+def generate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="tiny, small or a packed file.")],
+    prompt: Annotated[str, typer.Option(help="Text to go on from.")],
+    tokens: Annotated[int, typer.Option(min=1, help="How many to generate.")] = 200,
+    top_k: Annotated[int, typer.Option(min=0, help="Draw from the k likeliest; 0 takes the likeliest.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the drawing.")] = 0,
+    temperature: Annotated[float, typer.Option(help="Above 1 more even, below 1 more certain.")] = 1.0,
+    state_bits: StateBits = 16,
+    quantizer: Quantizer = "pow2",
+    head: Head = "int8",
+) -> None:
+    """Go on from a prompt, printing the text as it comes."""
+    from codecs import getincrementaldecoder
+
+    from .sim.run import Simulator
+
+    simulator = Simulator(_load_model(model), _precision(state_bits, quantizer, head))
+    decode = getincrementaldecoder("utf-8")("replace").decode
+    pieces = simulator.generate(prompt.encode(), tokens, top_k=top_k, seed=seed, temperature=temperature)
+    print(prompt, end="", flush=True)
+    for piece in pieces:
+        print(decode(piece), end="", flush=True)
+    print(decode(b"", True))
+
+
+@app.command(rich_help_panel=WORK)
+def trace(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A name as in `xnorscan models`.")],
+    phase: PhaseOption = "decode",
+    batch: Batch = 1,
+    length: Length = 1024,
+    state_bits: StateBits = 16,
+    head: Head = "int8",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the operations to this .parquet file.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """The operations of a model of any size, from its dimensions alone."""
+    from . import cli_tables
+    from .traces.parquet import write_trace
+
+    if output is not None:
+        cli_output.check_output(output, ".parquet")
+    made = _shape_trace(model, phase, batch, length, _precision(state_bits, "pow2", head))
+    if output is not None:
+        write_trace(made, output)
+    title = f"{made.metadata.model}, {phase}, batch {batch}, {length:,} tokens"
+    cli_output.show(cli_tables.summary(made), cli_tables.SUMMARY, title=title, as_json=json)
+
+
+@app.command(rich_help_panel=WORK)
+def cost(
+    source: Annotated[
+        str, typer.Argument(metavar="TRACE|MODEL", help="A trace file, or a name as in `xnorscan models`.")
+    ],
+    design: Designs = None,
+    baseline: Baselines = None,
+    phase: PhaseOption = "decode",
+    batch: Batch = 1,
+    length: Length = 1024,
+    per_op: Annotated[bool, typer.Option("--per-op", help="One row per operation instead of per kind.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write every row to this .csv or .parquet file.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Cycles, bytes and energy of a trace on designs."""
+    from . import cli_tables
+    from .energy_models.cost import cost as cost_of
+
+    if output is not None:
+        cli_output.check_output(output, *cli_output.TABLE_SUFFIXES)
+    made = _read_or_make_trace(source, phase, batch, length)
+    costs = cost_of(made, _load_designs(design, baseline))
+    if output is not None:
+        cli_output.write_table(costs, output)
+    rows, columns = (
+        (cli_tables.cost_per_op(costs), cli_tables.COST_PER_OP) if per_op else (cli_tables.cost(costs), cli_tables.COST)
+    )
+    meta = made.metadata
+    title = f"{meta.model}, {meta.phase}, batch {meta.batch}, {meta.prompt_length:,} tokens"
+    cli_output.show(rows, columns, title=title, as_json=json)
+
+
+@app.command(rich_help_panel=WORK)
+def convert(
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="A .safetensors or .bin file, an index.json of shards, or their folder.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The packed file to write.")],
+    model: Annotated[
+        str | None, typer.Option(help="Whose tensors they are; found out from the shapes if not given.")
+    ] = None,
+    keep: Annotated[
+        Literal["float16", "float32"], typer.Option(help="Precision of what does not become one bit.")
+    ] = "float16",
+    json: AsJson = False,
+) -> None:
+    """Pack a published checkpoint to one bit, tensor by tensor, and report what was in it."""
+    from dataclasses import asdict
+
+    from . import cli_tables
+    from .models.convert import convert as convert_checkpoint
+    from .models.convert import guess_config
+    from .models.published import get_config
+    from .reports.quantities import size
+
+    cli_output.check_output(output)
+    config = guess_config(checkpoint) if model is None else get_config(model)
+    with cli_output.progress(f"packing {config.name}") as report:
+        found = convert_checkpoint(checkpoint, config, output, keep=keep, progress=report)
+    if json:
+        cli_output.show_json(asdict(found))
+        return
+    title = f"{found.model}: {size(found.bytes_before)} → {size(found.bytes_after)} in {output}"
+    cli_output.show(cli_tables.conversion(found), cli_tables.CONVERSION, title=title)
+
+
+@app.command(rich_help_panel=LOOK)
+def models(json: AsJson = False) -> None:
+    """Models known by name: dimensions, parameters, bytes in FP16 and in one bit."""
+    from . import cli_tables
+    from .models.published import MODELS, SHIPPED
+
+    cli_output.show(cli_tables.models(MODELS.values(), SHIPPED), cli_tables.MODEL, as_json=json)
+
+
+@app.command(rich_help_panel=LOOK)
+def designs(json: AsJson = False) -> None:
+    """Designs known by name: one-bit accelerators, FP16 baselines, GPUs."""
+    from . import cli_tables
+    from .designs.design import PRESETS, load_design
+
+    cli_output.show(cli_tables.designs(map(load_design, PRESETS)), cli_tables.DESIGN, as_json=json)
+
+
+@app.command(rich_help_panel=LOOK)
+def doctor(json: AsJson = False) -> None:
+    """What this machine has of what xnorscan needs; exit code 1 if the core is not whole."""
+    from . import cli_tables
+    from .doctor import examine, healthy
+
+    found = examine()
+    cli_output.show(cli_tables.findings(found), cli_tables.FINDING, as_json=json)
+    raise typer.Exit(0 if healthy(found) else 1)
+
+
+def _precision(state_bits: int, quantizer: Literal["pow2", "absmax"], head: Literal["int8", "binary"]) -> Precision:
+    from .models.precision import Precision
+
+    return Precision(state_bits=state_bits, quantizer=quantizer, head=head)
+
+
+def _load_model(name: str) -> PackedModel:
+    """The shipped model of this name, or the packed file at this path."""
+    from .models.packed import read_packed
+    from .models.published import SHIPPED, get_config
+    from .models.shipped import load_shipped
+
+    if name in SHIPPED:
+        return load_shipped(name)
+    if Path(name).suffix or Path(name).exists():
+        return read_packed(name)
+    config = get_config(name)
+    raise ValueError(
+        f"{config.name} comes without weights: run {' or '.join(SHIPPED)}, or a file that `xnorscan convert` made"
+    )
+
+
+def _read_text(path: Path) -> bytes:
+    """The bytes of a file, or of standard input."""
+    if str(path) != "-":
+        data = path.read_bytes()
+    else:
+        if sys.stdin.isatty():
+            cli_output.error_console().print("reading text from the terminal; end with Ctrl-D")
+        data = sys.stdin.buffer.read()
+    if not data:
+        raise ValueError(f"{path}: empty, there is no text to read")
+    return data
+
+
+def _shape_trace(model: str, phase: Phase, batch: int, length: int, precision: Precision | None = None) -> Trace:
+    from .models.operations import shape_trace
+    from .models.published import get_config
+
+    return shape_trace(get_config(model), phase=phase, batch=batch, length=length, precision=precision)
+
+
+def _read_or_make_trace(source: str, phase: Phase, batch: int, length: int) -> Trace:
+    """The trace in the file ``source``, or the shape-only trace of the model of that name."""
+    from .traces.parquet import read_trace
+
+    if source.endswith(".parquet") or Path(source).exists():
+        return read_trace(source)
+    return _shape_trace(source, phase, batch, length)
+
+
+def _load_designs(names: list[str] | None, baselines: list[str] | None) -> list[Design]:
+    from .designs.design import load_design
+
+    return [load_design(name) for name in (*(names or DEFAULT_DESIGNS), *(baselines or DEFAULT_BASELINES))]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""How the command line shows things: tables or JSON on stdout, progress on stderr, tables into files."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WIDTH_WITHOUT_TERMINAL = 200
+TABLE_SUFFIXES = (".csv", ".parquet")
+
+Record = Mapping[str, Any]
+Report = Callable[[int, int], None]
+"""Called with what is done and what there is to do."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a printed table: its heading and how its values are written; text stands left, the rest right."""
+
+    heading: str
+    write: Callable[[Any], str] = str
+    left: bool = False
+
+
+def console() -> Console:
+    """Standard output; a file or a pipe gets lines that are not folded at 80 characters."""
+    return Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH_WITHOUT_TERMINAL)
+
+
+def error_console() -> Console:
+    """Standard error, for progress and remarks: standard output holds results alone."""
+    return Console(stderr=True)
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of ``frame`` as JSON values: what is missing or not finite is ``None``."""
+    rows: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", double_precision=15))
+    return rows
+
+
+def show(rows: Sequence[Record], columns: Mapping[str, Column], *, title: str = "", as_json: bool = False) -> None:
+    """Print ``rows``: as a table of ``columns``, or every field of them as JSON."""
+    if as_json:
+        show_json(rows)
+        return
+    table = Table(title=title or None, title_justify="left", title_style="bold", header_style="bold", box=SIMPLE_HEAD)
+    for column in columns.values():
+        table.add_column(column.heading, justify="left" if column.left else "right", overflow="fold")
+    for row in rows:
+        values = [(row[name], column) for name, column in columns.items()]
+        table.add_row(*(escape(column.write(value)) if value is not None else "–" for value, column in values))
+    console().print(table)
+
+
+def show_json(value: object) -> None:
+    """Print ``value`` as JSON, to be read by a program."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def write_table(frame: pd.DataFrame, path: Path) -> None:
+    """Write ``frame`` as CSV or Parquet, as the suffix of ``path`` says; the file appears whole or not at all.
+
+    Raises ``ValueError`` or ``OSError`` where the file cannot be written.
+    """
+    check_output(path, *TABLE_SUFFIXES)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with open(partial, "wb") as file:
+            if path.suffix == ".csv":
+                frame.to_csv(file, index=False)
+            else:
+                frame.to_parquet(file, index=False)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def check_output(path: Path, *suffixes: str) -> None:
+    """Refuse, before any work is done, a file that could not be written in the end.
+
+    ``suffixes``: those that say how the file is written, where that matters. Raises ``ValueError``.
+    """
+    if suffixes and path.suffix not in suffixes:
+        raise ValueError(f"{path}: the name must end in {' or '.join(suffixes)}")
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder, name a file in it")
+    if not path.parent.is_dir():
+        raise ValueError(f"{path}: there is no folder {path.parent}, make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise ValueError(f"{path}: the folder {path.parent} cannot be written")
+
+
+@contextmanager
+def progress(doing: str) -> Iterator[Report]:
+    """A bar on stderr that the given function moves and that leaves no trace; nothing where stderr is no terminal."""
+    errors = error_console()
+    parts = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*parts, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+        task = bar.add_task(doing, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,139 @@
+"""The tables that the verbs print: their rows, as JSON would hold them, and how a terminal shows their columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from .cli_output import Column, records
+from .reports import quantities
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .doctor import Finding
+    from .models.config import ModelConfig
+    from .models.convert import ConversionReport
+    from .traces.trace import Trace
+
+Rows = list[dict[str, Any]]
+
+GIB = 2**30
+
+MODEL = {
+    "name": Column("model", left=True),
+    "family": Column("family", left=True),
+    "weights": Column("weights", left=True),
+    "d_model": Column("d_model", "{:,}".format),
+    "layers": Column("layers", "{:,}".format),
+    "vocab_size": Column("vocabulary", "{:,}".format),
+    "parameters": Column("parameters", "{:,}".format),
+    "one_bit_parameters": Column("of one bit", "{:,}".format),
+    "fp16_gib": Column("FP16 GiB", quantities.digits),
+    "one_bit_gib": Column("one-bit GiB", quantities.digits),
+}
+
+
+def models(configs: Iterable[ModelConfig], shipped: Iterable[str]) -> Rows:
+    """One row per model: its dimensions, parameters and bytes. A model that is not binarized has no one-bit size."""
+    from .models.published import parameter_counts
+
+    rows = []
+    for config in configs:
+        counts = parameter_counts(config)
+        sizes = {
+            "weights": "shipped" if config.name in shipped else "published" if config.binarized else "published, FP16",
+            "parameters": counts.total,
+            "one_bit_parameters": counts.binarized or None,
+            "fp16_gib": counts.fp16_bytes / GIB,
+            "one_bit_gib": counts.one_bit_bytes / GIB if config.binarized else None,
+        }
+        rows.append(asdict(config) | sizes)
+    return rows
+
+
+SUMMARY = {
+    "kind": Column("kind", left=True),
+    "name": Column("name", left=True),
+    "ops": Column("operations", "{:,}".format),
+    "tokens": Column("tokens", "{:,}".format),
+    "macs": Column("multiply-adds", "{:,}".format),
+    "weight_bytes": Column("weights", quantities.size),
+    "input_bytes": Column("inputs", quantities.size),
+    "output_bytes": Column("outputs", quantities.size),
+    "state_read_bytes": Column("state read", quantities.size),
+    "state_write_bytes": Column("state written", quantities.size),
+}
+
+
+def summary(trace: Trace) -> Rows:
+    """One row per kind and name of operation."""
+    return records(trace.summary())
+
+
+CONVERSION = {
+    "role": Column("what", left=True),
+    "tensors": Column("tensors", "{:,}".format),
+    "values": Column("values", "{:,}".format),
+    "minimum": Column("least", "{:.4g}".format),
+    "maximum": Column("greatest", "{:.4g}".format),
+    "zeros": Column("zeros", "{:,}".format),
+    "lost_to_fp16": Column("lost to FP16", "{:,}".format),
+    "not_positive": Column("≤ 0", "{:,}".format),
+    "bytes_before": Column("before", quantities.size),
+    "bytes_after": Column("after", quantities.size),
+}
+_ROLES = {"latent": "latent weights", "alpha": "scales α", "beta": "shifts β", "kept": "everything else"}
+
+
+def conversion(report: ConversionReport) -> Rows:
+    """One row per role of a tensor in the conversion."""
+    rows = []
+    for role, words in _ROLES.items():
+        found = [tensor for tensor in report.tensors if tensor.role == role]
+        if not found:
+            continue
+        counts = {c: sum(getattr(t, c) for t in found) for c in ("zeros", "lost_to_fp16", "not_positive")}
+        sizes = {c: sum(getattr(t, c) for t in found) for c in ("bytes_before", "bytes_after")}
+        extent = {"minimum": min(t.minimum for t in found), "maximum": max(t.maximum for t in found)}
+        rows.append(
+            {"role": words, "tensors": len(found), "values": report.values(found[0].role)} | extent | counts | sizes
+        )
+    return rows
+
+
+FINDING = {
+    "part": Column("part", left=True),
+    "name": Column("name", left=True),
+    "status": Column("status", left=True),
+    "found": Column("found", left=True),
+    "purpose": Column("for", left=True),
+    "remedy": Column("to mend it", left=True),
+}
+
+
+def findings(found: Iterable[Finding]) -> Rows:
+    """One row per thing that was looked for."""
+    return [asdict(finding) for finding in found]
+
+
+COST = {
+    "design": Column("design", left=True),
+    "kind": Column("kind", left=True),
+    "operations": Column("operations", "{:,}".format),
+    "time_s": Column("time", quantities.duration),
+    "cycles": Column("cycles", "{:,.0f}".format),
+    "bound": Column("bound by", left=True),
+    "dram_bytes": Column("DRAM", quantities.size),
+    "energy_pj": Column("energy", lambda pj: quantities.energy(pj * 1e-12)),
+    "energy_range": Column("low–high"),
+    "share": Column("of the energy", quantities.share),
+}
+COST_PER_OP = {
+    "design": Column("design", left=True),
+    "step": Column("step"),
+    "layer": Column("layer"),
+    "name": Column("name", left=True),
+    "kind": Column("kind", left=True),
+} | {name: COST[name] for name in ("time_s", "cycles", "bound", "dram_bytes", "energy_pj")}

@@ -1,0 +1,1 @@
+"""Hardware descriptions: designs read from YAML, presets, FP16 baselines and GPUs."""

@@ -1,0 +1,144 @@
+"""From cost frames to what a report shows: energy by component and by kind of layer, DRAM traffic by what it is.
+
+Names of the parts are data, so that a table, a figure and a sentence about the same thing use the same word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from ..models.config import ModelConfig
+from ..models.footprint import footprint
+from ..models.precision import Precision
+from ..models.published import parameter_counts
+from ..traces.trace import Trace
+
+ONE_BIT, FP16 = "one-bit", "FP16"
+
+LINEAR = "DRAM: linear weights"
+HEAD = "DRAM: embedding and head"
+STATE = "DRAM: state"
+OTHER_DRAM = "DRAM: other"
+SRAM = "on-chip memory"
+ARRAY = "array"
+VECTOR = "vector units and scan"
+LEAKAGE = "leakage"
+PARTS = (LINEAR, HEAD, STATE, OTHER_DRAM, SRAM, ARRAY, VECTOR, LEAKAGE)
+"""Components of the energy in drawing order; DRAM energy is split by the bytes that caused it."""
+
+BINARY = "binary weights"
+SCALES = "scales α, β"
+TRAFFIC_PARTS = (BINARY, "embedding and head", "state", SCALES, "other linears", "other")
+
+MEMORY_PARTS = ("linear weights", SCALES, "embedding and head", "other", "state")
+
+KIND_GROUPS: Mapping[str, tuple[str, ...]] = {
+    "projections": ("linear",),
+    "head and embedding": ("embedding", "head"),
+    "scan": ("scan",),
+    "attention": ("attention", "rope"),
+    "convolution": ("conv1d",),
+    "norms and gates": ("rmsnorm", "gate", "gated_rmsnorm", "swiglu"),
+}
+"""Kinds of operation (:data:`xnorscan.traces.op.KINDS`, with the head apart from the other linears) by the word that stands for them."""
+
+HEAD_NAME = "lm_head"
+
+_COMPONENT_COLUMNS = {
+    SRAM: ("energy_sram_pj",),
+    ARRAY: ("energy_array_pj",),
+    VECTOR: ("energy_vector_pj", "energy_scan_pj"),
+    LEAKAGE: ("energy_leakage_pj",),
+}
+
+
+def energy_parts(costs: pd.DataFrame) -> pd.DataFrame:
+    """Energy of a cost frame of one design by component: columns ``part``, ``energy_uj`` (all of :data:`PARTS`, in order).
+
+    ``costs``: rows of :func:`xnorscan.energy_models.cost.cost`.
+    """
+    weights, state, other = _dram_split(costs)
+    dram = costs["energy_dram_pj"].to_numpy(float)
+    head = costs["name"].eq(HEAD_NAME).to_numpy() | costs["kind"].eq("embedding").to_numpy()
+    linear = costs["kind"].eq("linear").to_numpy() & ~head
+    sums = {
+        LINEAR: (dram * weights)[linear].sum(),
+        HEAD: (dram * weights)[head].sum() + (dram * other)[costs["kind"].eq("embedding").to_numpy()].sum(),
+        STATE: (dram * state).sum(),
+    }
+    sums[OTHER_DRAM] = dram.sum() - sum(sums.values())
+    for part, columns in _COMPONENT_COLUMNS.items():
+        sums[part] = sum(costs[c].sum() for c in columns)
+    return pd.DataFrame({"part": PARTS, "energy_uj": [float(max(sums[p], 0.0)) * 1e-6 for p in PARTS]})
+
+
+def energy_kinds(costs: pd.DataFrame) -> pd.DataFrame:
+    """Energy of a cost frame of one design by kind of layer: columns ``kind`` (keys of :data:`KIND_GROUPS`), ``energy_uj``."""
+    kind = costs["kind"].where(costs["name"] != HEAD_NAME, "head")
+    group = {k: name for name, kinds in KIND_GROUPS.items() for k in kinds}
+    sums = costs["energy_pj"].groupby(kind.map(group)).sum() * 1e-6
+    return pd.DataFrame({"kind": list(KIND_GROUPS), "energy_uj": [float(sums.get(k, 0.0)) for k in KIND_GROUPS]})
+
+
+def dram_traffic(costs: pd.DataFrame, trace: Trace) -> pd.DataFrame:
+    """DRAM bytes of a cost frame of one design by what they are: columns ``part`` (:data:`TRAFFIC_PARTS`), ``bytes``.
+
+    ``trace`` is the one that was costed; it says which linears have one-bit planes and how many bytes are scales.
+    """
+    linears = trace.ops[trace.ops["kind"] == "linear"].drop_duplicates("name").set_index("name")
+    one_bit = costs["name"].isin(linears.index[(linears["weight_planes"] == 1) & (linears.index != HEAD_NAME)])
+    planes = -(-linears["outputs"] * linears["inputs"] * linears["weight_planes"] // 8)
+    plane_share = costs["name"].map((planes / linears["weight_bytes"]).clip(upper=1.0)).fillna(0.0).to_numpy(float)
+    weights = costs["dram_weight_bytes"].to_numpy(float)
+    total, state = (float(costs[c].sum()) for c in ("dram_bytes", "dram_state_bytes"))
+    head = costs["name"].eq(HEAD_NAME).to_numpy()
+    embedding = costs["kind"].eq("embedding").to_numpy()
+    linear = costs["kind"].eq("linear").to_numpy() & ~head
+    sums = {
+        BINARY: float((weights * plane_share)[one_bit].sum()),
+        SCALES: float((weights * (1 - plane_share))[one_bit].sum()),
+        "embedding and head": float(weights[head].sum() + costs["dram_bytes"].to_numpy(float)[embedding].sum()),
+        "state": state,
+        "other linears": float(weights[linear & ~one_bit.to_numpy()].sum()),
+    }
+    sums["other"] = max(0.0, total - sum(sums.values()))
+    return pd.DataFrame({"part": TRAFFIC_PARTS, "bytes": [sums[p] for p in TRAFFIC_PARTS]})
+
+
+def memory_parts(config: ModelConfig, precision: Precision) -> pd.DataFrame:
+    """What ``config`` occupies with one sequence, packed and in FP16: columns ``role``, ``part``, ``bytes``."""
+    packed = footprint(config, precision)
+    counts = parameter_counts(config)
+    state = config.layers * (config.d_inner * config.d_state + config.conv_dim * max(0, config.d_conv - 1))
+    bits = {
+        ONE_BIT: (packed.one_bit + packed.int8, packed.scales, packed.embedding + packed.head, packed.other, packed.state_bits),
+        FP16: (16 * (counts.binarized + counts.linear), 0, 16 * (counts.embedding + counts.head), 16 * counts.other, 16 * state),
+    }
+    return pd.DataFrame(
+        [{"role": r, "part": p, "bytes": b / 8} for r, each in bits.items() for p, b in zip(MEMORY_PARTS, each, strict=True)]
+    )
+
+
+def _dram_split(costs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    total = costs["dram_bytes"].to_numpy(float)
+    safe = np.where(total > 0, total, 1.0)
+    weights = costs["dram_weight_bytes"].to_numpy(float) / safe
+    state = costs["dram_state_bytes"].to_numpy(float) / safe
+    return weights, state, np.clip(1 - weights - state, 0, 1) * (total > 0)
+
+
+def label(model: str) -> str:
+    """A model's name as a reader writes it: ``bi-mamba-2.7b`` is ``Bi-Mamba 2.7B``."""
+    for prefix, name in (("bi-mamba-", "Bi-Mamba "), ("fbi-llm-", "FBI-LLM "), ("mamba2-", "Mamba-2 "), ("mamba-", "Mamba ")):
+        if model.startswith(prefix):
+            size, _, rest = model[len(prefix) :].partition("-")
+            return name + size.upper() + (f" ({rest})" if rest else "")
+    return model
+
+
+def family(model: str) -> str:
+    """The label without the size."""
+    return label(model).partition(" ")[0]
