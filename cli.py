@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from . import __version__, cli_output
-from .cli_output import Column
 
 if TYPE_CHECKING:
     from .designs.design import Design
@@ -40,13 +39,14 @@ Baselines = Annotated[
     list[str] | None, typer.Option("--baseline", help="Preset or YAML file to compare with; may be repeated.")
 ]
 
+DEFAULT_DESIGN = "edge-28nm"
 LOOK, WORK = "Look", "Work"
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point. Wrong input is one line on stderr and exit code 2, an interrupt is exit code 130."""
     try:
-        app(arguments)
+        app(arguments, prog_name="xnorscan")
     except KeyboardInterrupt:
         sys.exit(130)
     except (ValueError, OSError) as error:
@@ -79,7 +79,8 @@ def _options(
 @app.command(rich_help_panel=WORK)
 def compare(
     models: Annotated[
-        list[str] | None, typer.Argument(metavar="MODEL", help="Names as in `xnorscan models`; packed files; none for the default set.")
+        list[str] | None,
+        typer.Argument(metavar="MODEL", help="Names as in `xnorscan models`; none for the default set."),
     ] = None,
     design: Designs = None,
     baseline: Baselines = None,
@@ -104,38 +105,23 @@ def run(
     state_bits: StateBits = 16,
     quantizer: Quantizer = "pow2",
     head: Head = "int8",
-    no_stats: Annotated[
-        bool, typer.Option("--no-stats", help="Leave the statistics of the data out; a little faster.")
-    ] = False,
     json: AsJson = False,
 ) -> None:
     """Read a text bit-accurately: bits per byte, tokens per second and, with --trace, every operation."""
+    from . import cli_tables
     from .sim.run import Simulator
     from .traces.parquet import write_trace
 
+    if trace is not None:
+        cli_output.check_output(trace, ".parquet")
     precision = _precision(state_bits, quantizer, head)
-    data = _read_text(text)
-    simulator = Simulator(_load_model(model), precision)
-    with cli_output.progress(f"{model} reads {len(data):,} bytes") as report:
-        result = simulator.evaluate(data, record=not no_stats, progress=report)
-    row = {
-        "model": model,
-        "bytes": len(data),
-        "bits_per_byte": result.bits_per_byte,
-        "seconds": result.seconds,
-        "tokens_per_s": result.tokens / result.seconds,
-    }
+    packed, data = _load_model(model), _read_text(text)
+    with cli_output.progress(f"{packed.config.name} reads {len(data):,} bytes") as report:
+        simulator = Simulator(packed, precision)
+        result = simulator.evaluate(data, record=trace is not None, progress=lambda done: report(done, len(data)))
     if trace is not None and result.trace is not None:
         write_trace(result.trace, trace)
-        row["trace"] = str(trace)
-    columns = {
-        "model": Column("model", left=True),
-        "bytes": Column("bytes", "{:,}".format),
-        "bits_per_byte": Column("bits per byte", "{:.4f}".format),
-        "seconds": Column("seconds", "{:.2f}".format),
-        "tokens_per_s": Column("tokens/s", "{:,.0f}".format),
-    }
-    cli_output.show([row], columns, as_json=json)
+    cli_output.show(cli_tables.evaluation(packed, result, precision), cli_tables.EVALUATION, as_json=json)
 
 
 @app.command(rich_help_panel=WORK)
@@ -155,10 +141,14 @@ def generate(
 
     from .sim.run import Simulator
 
-    simulator = Simulator(_load_model(model), _precision(state_bits, quantizer, head))
+    precision = _precision(state_bits, quantizer, head)
+    packed = _load_model(model)
     decode = getincrementaldecoder("utf-8")("replace").decode
-    pieces = simulator.generate(prompt.encode(), tokens, top_k=top_k, seed=seed, temperature=temperature)
-    print(prompt, end="", flush=True)
+    with cli_output.waiting("preparing the model"):
+        simulator = Simulator(packed, precision)
+        pieces = simulator.generate(prompt.encode(), tokens, top_k=top_k, seed=seed, temperature=temperature)
+        first = next(pieces)  # where a wrong argument shows: nothing is printed before
+    print(prompt, decode(first), sep="", end="", flush=True)
     for piece in pieces:
         print(decode(piece), end="", flush=True)
     print(decode(b"", True))
@@ -221,13 +211,16 @@ def cost(
     )
     meta = made.metadata
     title = f"{meta.model}, {meta.phase}, batch {meta.batch}, {meta.prompt_length:,} tokens"
-    cli_output.show(rows, columns, title=title, as_json=json)
+    cli_output.show(rows, columns, title=title, groups="design", as_json=json)
 
 
 @app.command(rich_help_panel=WORK)
 def convert(
     checkpoint: Annotated[
-        Path, typer.Argument(metavar="CHECKPOINT", help="A .safetensors or .bin file, an index.json of shards, or their folder.")
+        Path,
+        typer.Argument(
+            metavar="CHECKPOINT", help="A .safetensors or .bin file, an index.json of shards, or their folder."
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The packed file to write.")],
     model: Annotated[
@@ -264,16 +257,16 @@ def models(json: AsJson = False) -> None:
     from . import cli_tables
     from .models.published import MODELS, SHIPPED
 
-    cli_output.show(cli_tables.models(MODELS.values(), SHIPPED), cli_tables.MODEL, as_json=json)
+    cli_output.show(cli_tables.models(MODELS.values(), SHIPPED), cli_tables.MODEL, groups="weights", as_json=json)
 
 
 @app.command(rich_help_panel=LOOK)
 def designs(json: AsJson = False) -> None:
     """Designs known by name: one-bit accelerators, FP16 baselines, GPUs."""
     from . import cli_tables
-    from .designs.design import PRESETS, load_design
+    from .designs.design import load_design, preset_names
 
-    cli_output.show(cli_tables.designs(map(load_design, PRESETS)), cli_tables.DESIGN, as_json=json)
+    cli_output.show(cli_tables.designs(map(load_design, preset_names())), cli_tables.DESIGN, as_json=json)
 
 
 @app.command(rich_help_panel=LOOK)
@@ -283,7 +276,7 @@ def doctor(json: AsJson = False) -> None:
     from .doctor import examine, healthy
 
     found = examine()
-    cli_output.show(cli_tables.findings(found), cli_tables.FINDING, as_json=json)
+    cli_output.show(cli_tables.findings(found), cli_tables.FINDING, groups="part", as_json=json)
     raise typer.Exit(0 if healthy(found) else 1)
 
 
@@ -296,17 +289,15 @@ def _precision(state_bits: int, quantizer: Literal["pow2", "absmax"], head: Lite
 def _load_model(name: str) -> PackedModel:
     """The shipped model of this name, or the packed file at this path."""
     from .models.packed import read_packed
-    from .models.published import SHIPPED, get_config
-    from .models.shipped import load_shipped
+    from .models.published import get_config
+    from .models.shipped import load_shipped, shipped_names
 
-    if name in SHIPPED:
-        return load_shipped(name)
-    if Path(name).suffix or Path(name).exists():
+    if name.lower() in shipped_names():
+        return load_shipped(name.lower())
+    if name.endswith(".xnor") or "/" in name or Path(name).exists():
         return read_packed(name)
-    config = get_config(name)
-    raise ValueError(
-        f"{config.name} comes without weights: run {' or '.join(SHIPPED)}, or a file that `xnorscan convert` made"
-    )
+    known, shipped = get_config(name).name, " or ".join(shipped_names())
+    raise ValueError(f"{known} comes without weights: name {shipped}, or a file that `xnorscan convert` made")
 
 
 def _read_text(path: Path) -> bytes:
@@ -339,9 +330,16 @@ def _read_or_make_trace(source: str, phase: Phase, batch: int, length: int) -> T
 
 
 def _load_designs(names: list[str] | None, baselines: list[str] | None) -> list[Design]:
-    from .designs.design import load_design
+    """The designs, each once, then the baselines: those named, or the FP16 array of equal throughput of each design."""
+    from .designs.design import OneBitDesign, equal_throughput_baseline, load_design
 
-    return [load_design(name) for name in (*(names or DEFAULT_DESIGNS), *(baselines or DEFAULT_BASELINES))]
+    named = [load_design(name) for name in names or [DEFAULT_DESIGN]]
+    if baselines:
+        beside = [load_design(name) for name in baselines]
+    else:
+        beside = [equal_throughput_baseline(design) for design in named if isinstance(design, OneBitDesign)]
+    found = [*named, *beside]
+    return [design for index, design in enumerate(found) if design not in found[:index]]
 
 
 if __name__ == "__main__":

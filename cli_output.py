@@ -53,17 +53,31 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def show(rows: Sequence[Record], columns: Mapping[str, Column], *, title: str = "", as_json: bool = False) -> None:
-    """Print ``rows``: as a table of ``columns``, or every field of them as JSON."""
+def show(
+    rows: Sequence[Record],
+    columns: Mapping[str, Column],
+    *,
+    title: str = "",
+    groups: str = "",
+    as_json: bool = False,
+) -> None:
+    """Print ``rows``: as a table of ``columns`` under a ``title``, or every field of them as JSON.
+
+    ``groups`` names a field: a line parts rows whose values of it differ.
+    """
     if as_json:
         show_json(rows)
         return
-    table = Table(title=title or None, title_justify="left", title_style="bold", header_style="bold", box=SIMPLE_HEAD)
+    table = Table(header_style="bold", box=SIMPLE_HEAD)
     for column in columns.values():
         table.add_column(column.heading, justify="left" if column.left else "right", overflow="fold")
-    for row in rows:
-        values = [(row[name], column) for name, column in columns.items()]
+    for index, row in enumerate(rows):
+        if groups and index and row[groups] != rows[index - 1][groups]:
+            table.add_section()
+        values = [(row.get(name), column) for name, column in columns.items()]
         table.add_row(*(escape(column.write(value)) if value is not None else "–" for value, column in values))
+    if title:
+        console().print(escape(title), style="bold", highlight=False, soft_wrap=True)
     console().print(table)
 
 
@@ -118,3 +132,10 @@ def progress(doing: str) -> Iterator[Report]:
     with Progress(*parts, console=errors, transient=True, disable=not errors.is_terminal) as bar:
         task = bar.add_task(doing, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Say on stderr what goes on where its end is not known; nothing where stderr is no terminal."""
+    with error_console().status(what):
+        yield

@@ -12,14 +12,19 @@ from .reports import quantities
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .designs.design import Design
     from .doctor import Finding
     from .models.config import ModelConfig
     from .models.convert import ConversionReport
+    from .models.packed import PackedModel
+    from .models.precision import Precision
+    from .sim.run import Evaluation
     from .traces.trace import Trace
 
 Rows = list[dict[str, Any]]
 
 GIB = 2**30
+PJ_PER_UJ = 1e6
 
 MODEL = {
     "name": Column("model", left=True),
@@ -51,6 +56,27 @@ def models(configs: Iterable[ModelConfig], shipped: Iterable[str]) -> Rows:
         }
         rows.append(asdict(config) | sizes)
     return rows
+
+
+EVALUATION = {
+    "model": Column("model", left=True),
+    "bytes": Column("bytes", "{:,}".format),
+    "bits_per_byte": Column("bits per byte", "{:.4f}".format),
+    "seconds": Column("seconds", "{:.2f}".format),
+    "tokens_per_s": Column("tokens/s", "{:,.0f}".format),
+}
+
+
+def evaluation(model: PackedModel, result: Evaluation, precision: Precision) -> Rows:
+    """One row: how well and how fast the model read the text, and in which widths."""
+    row = {
+        "model": model.config.name,
+        "bytes": result.tokens,
+        "bits_per_byte": result.bits_per_byte,
+        "seconds": result.seconds,
+        "tokens_per_s": result.tokens / result.seconds,
+    }
+    return [row | asdict(precision)]
 
 
 SUMMARY = {
@@ -118,6 +144,40 @@ def findings(found: Iterable[Finding]) -> Rows:
     return [asdict(finding) for finding in found]
 
 
+DESIGN = {
+    "name": Column("design", left=True),
+    "kind": Column("kind", left=True),
+    "rows": Column("rows"),
+    "cols": Column("cols"),
+    "lanes": Column("lanes"),
+    "activations": Column("activations", left=True),
+    "scan_lanes": Column("scan lanes"),
+    "clock_mhz": Column("MHz", "{:,.0f}".format),
+    "peak_gmac_per_s": Column("peak GMAC/s", quantities.digits),
+    "weight_memory_kib": Column("weights KiB", "{:,}".format),
+    "state_memory_kib": Column("state KiB", "{:,}".format),
+    "activation_memory_kib": Column("activations KiB", "{:,}".format),
+    "dram_kind": Column("DRAM", left=True),
+    "dram_bandwidth_gb_per_s": Column("GB/s", quantities.digits),
+    "technology": Column("technology", left=True),
+}
+
+
+def designs(found: Iterable[Design]) -> Rows:
+    """One row per design: its fields, those of its DRAM beside them, and its peak."""
+    rows = []
+    for design in found:
+        fields = design.model_dump(mode="json")
+        dram = fields.pop("dram") or {}
+        fields |= {f"dram_{name}": value for name, value in dram.items()}
+        rows.append(fields | {"peak_gmac_per_s": design.peak_macs_per_cycle * design.clock_mhz / 1e3})
+    return rows
+
+
+def _picojoules(value: float) -> str:
+    return quantities.energy(value / PJ_PER_UJ)
+
+
 COST = {
     "design": Column("design", left=True),
     "kind": Column("kind", left=True),
@@ -126,10 +186,36 @@ COST = {
     "cycles": Column("cycles", "{:,.0f}".format),
     "bound": Column("bound by", left=True),
     "dram_bytes": Column("DRAM", quantities.size),
-    "energy_pj": Column("energy", lambda pj: quantities.energy(pj * 1e-12)),
-    "energy_range": Column("low–high"),
-    "share": Column("of the energy", quantities.share),
+    "energy_pj": Column("energy", _picojoules),
+    "energy_pj_low": Column("low", _picojoules),
+    "energy_pj_high": Column("high", _picojoules),
+    "energy_share": Column("share", quantities.share),
 }
+_SUMMED = ("time_s", "cycles", "dram_bytes", "energy_pj", "energy_pj_low", "energy_pj_high")
+
+
+def cost(costs: pd.DataFrame) -> Rows:
+    """One row per design and kind of operation, and one per design for all of them.
+
+    ``bound`` is what limits most of the time of the row.
+    """
+    rows: Rows = []
+    for design, of_design in costs.groupby("design", sort=False):
+        whole = float(of_design["energy_pj"].sum())
+        parts = [*of_design.groupby("kind", sort=False), ("all", of_design)]
+        for kind, part in parts:
+            sums = {name: float(part[name].sum()) for name in _SUMMED}
+            rows.append(
+                {"design": design, "kind": kind, "operations": int(part["count"].sum())}
+                | sums
+                | {
+                    "bound": str(part.groupby("bound")["time_s"].sum().idxmax()),
+                    "energy_share": sums["energy_pj"] / whole,
+                }
+            )
+    return rows
+
+
 COST_PER_OP = {
     "design": Column("design", left=True),
     "step": Column("step"),
@@ -137,3 +223,8 @@ COST_PER_OP = {
     "name": Column("name", left=True),
     "kind": Column("kind", left=True),
 } | {name: COST[name] for name in ("time_s", "cycles", "bound", "dram_bytes", "energy_pj")}
+
+
+def cost_per_op(costs: pd.DataFrame) -> Rows:
+    """One row per operation and design, every column of the cost model."""
+    return records(costs)

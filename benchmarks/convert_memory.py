@@ -102,10 +102,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir=args.directory) as directory:
             results = [measure(Path(directory), file_format, layers) for layers in sorted(args.layers)]
         for result in results:
-            print(
-                f"{MODEL} {file_format}, {result['layers']} of {whole.layers} layers: peak {result['peak_bytes'] / 1e6:.0f} MB,"
-                f" {result['bytes_before'] / 1e9:.2f} GB to {result['bytes_after'] / 1e9:.3f} GB in {result['time_s']:.1f} s"
-            )
+            part = f"{result['layers']} of {whole.layers} layers, {result['bytes_before'] / 1e9:.2f} GB"
+            packed = f"packed to {result['bytes_after'] / 1e9:.3f} GB in {result['time_s']:.1f} s"
+            print(f"{MODEL} {file_format}, {part}: peak {result['peak_bytes'] / 1e6:.0f} MB, {packed}")
         first, last = results[0], results[-1]
         per_layer = (last["peak_bytes"] - first["peak_bytes"]) / max(1, last["layers"] - first["layers"])
         peak = last["peak_bytes"] + max(0.0, per_layer) * (whole.layers - last["layers"])

@@ -45,7 +45,8 @@ class ModelConfig:
         for whole, part in _DIVIDES[self.family]:
             if getattr(self, whole) % getattr(self, part):
                 raise ValueError(
-                    f"{self.name}: {whole} ({getattr(self, whole)}) must be a multiple of {part} ({getattr(self, part)})"
+                    f"{self.name}: {whole} is {getattr(self, whole)}, "
+                    f"it must be a multiple of {part} ({getattr(self, part)})"
                 )
 
     @property

@@ -10,7 +10,7 @@ written once per operation.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from .. import __version__
@@ -41,8 +41,8 @@ def shape_trace(
 
     ``prefill``: one step over ``length`` tokens per sequence. ``decode``: one step of one token per sequence with
     ``length`` tokens already in the context (which matters to attention alone). ``run``: a prefill of ``length``, then
-    ``new_tokens`` decode steps. ``logits``: whether a prefill's head computes the ``last`` token of each sequence or
-    ``all``; a decode step has one token, so they agree there.
+    ``new_tokens`` decode steps. ``logits``: whether final norm and head run for the ``last`` token of each
+    sequence or for ``all`` of a prefill; a decode step has one token, so they agree there.
 
     Raises ``ValueError`` naming the argument that is out of range.
     """
@@ -91,7 +91,8 @@ def step_ops(
     """The operations of one step in the order in which they run.
 
     ``tokens``: over all ``sequences``, which are equally long; ``past``: tokens of each already in its context;
-    ``logit_tokens``: tokens whose logits are computed, over all sequences (default: all).
+    ``logit_tokens``: tokens whose logits are computed, over all sequences (default: all); the final norm and the head
+    run for these alone.
 
     Raises ``ValueError`` where ``tokens`` is no multiple of ``sequences`` or a number is out of range.
     """
@@ -102,9 +103,8 @@ def step_ops(
     ops = [rows.embedding()]
     for layer in range(config.layers):
         ops.extend(layer_of(layer))
-    ops.append(rows.rmsnorm(OUTSIDE, "norm_f"))
-    ops.append(rows.head(tokens if logit_tokens is None else logit_tokens))
-    return ops
+    last = replace(rows, tokens=tokens if logit_tokens is None else logit_tokens)
+    return [*ops, last.rmsnorm(OUTSIDE, "norm_f"), last.head()]
 
 
 def _check(phase: str, length: int, batch: int, new_tokens: int, logits: str) -> None:
@@ -185,22 +185,19 @@ class _Rows:
             output_bytes=_bytes(self.tokens * c.d_model * RESIDUAL_BITS),
         )  # fmt: skip
 
-    def head(self, tokens: int) -> Op:
-        return self.linear(OUTSIDE, head_linear(self.config), RESIDUAL_BITS, tokens, self.precision.head_planes)
+    def head(self) -> Op:
+        return self.linear(OUTSIDE, head_linear(self.config), RESIDUAL_BITS, self.precision.head_planes)
 
-    def linear(
-        self, layer: int, linear: Linear, output_bits: int = VECTOR_BITS, tokens: int | None = None, planes: int = 8
-    ) -> Op:
-        tokens = self.tokens if tokens is None else tokens
+    def linear(self, layer: int, linear: Linear, output_bits: int = VECTOR_BITS, planes: int = 8) -> Op:
         planes = 1 if linear.binarized else planes
         scales = 2 * linear.inputs if linear.binarized else linear.outputs  # α and β, or one scale per row
         return Op(
             step=self.step, layer=layer, name=linear.name, kind="linear",
-            sequences=self.sequences, tokens=tokens, outputs=linear.outputs, inputs=linear.inputs,
+            sequences=self.sequences, tokens=self.tokens, outputs=linear.outputs, inputs=linear.inputs,
             weight_planes=planes, activation_bits=self.precision.activation_bits,
             weight_bytes=_bytes(linear.weights * planes) + _bytes(scales * SCALE_BITS),
-            input_bytes=_bytes(tokens * linear.inputs * self.precision.activation_bits),
-            output_bytes=_bytes(tokens * linear.outputs * output_bits),
+            input_bytes=_bytes(self.tokens * linear.inputs * self.precision.activation_bits),
+            output_bytes=_bytes(self.tokens * linear.outputs * output_bits),
         )  # fmt: skip
 
     def rmsnorm(self, layer: int, name: str) -> Op:

@@ -171,7 +171,7 @@ def _read_linear(file: SafetensorsFile, name: str) -> PackedLinear:
     planes, coefficients, pre, shift = (file.read(f"{name}.{part}") for part in LINEAR_PARTS)
     try:
         return PackedLinear(
-            planes, len(pre), coefficients.astype(np.float32), pre.astype(np.float32), shift.astype(np.float32)
+            planes, pre.size, coefficients.astype(np.float32), pre.astype(np.float32), shift.astype(np.float32)
         )
     except ValueError as error:
         raise ValueError(f"{file.path}: {name}: {error}") from None

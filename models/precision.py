@@ -37,7 +37,8 @@ class Precision:
             raise ValueError(f"state_bits is {self.state_bits}, it must be one of {', '.join(map(str, STATE_BITS))}")
         if not 0 <= self.state_range_bits < self.state_bits - 1:
             raise ValueError(
-                f"state_range_bits is {self.state_range_bits}, it must be from 0 to {self.state_bits - 2} for {self.state_bits}-bit states"
+                f"state_range_bits is {self.state_range_bits}, "
+                f"{self.state_bits}-bit states allow 0 to {self.state_bits - 2}"
             )
         if self.activation_bits != 8:
             raise ValueError(f"activation_bits is {self.activation_bits}; the quantizers of this version make 8")

@@ -90,8 +90,9 @@ def get_config(name: str) -> ModelConfig:
     """
     config = MODELS.get(name.lower())
     if config is None:
-        near = get_close_matches(name.lower(), MODELS, n=3, cutoff=0.5) or list(MODELS)
-        raise ValueError(f"no model is named {name!r}; known names near it: {', '.join(near)}")
+        near = get_close_matches(name.lower(), MODELS, n=3, cutoff=0.5)
+        known = f"known names near it: {', '.join(near)}" if near else f"known names: {', '.join(MODELS)}"
+        raise ValueError(f"no model is named {name!r}; {known}")
     return config
 
 
@@ -123,7 +124,7 @@ class ParameterCounts:
 
     @property
     def one_bit_bytes(self) -> int:
-        """Bytes with the binarized weights at one bit, and the scales and everything else in FP16, as the papers store."""
+        """Bytes with the binarized weights at one bit, α, β and everything else in FP16, as the papers store them."""
         return -(-self.binarized // 8) + 2 * (self.total - self.binarized + self.scales)
 
     @property

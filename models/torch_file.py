@@ -17,8 +17,8 @@ from .safetensors_file import TensorInfo
 if TYPE_CHECKING:
     import torch
 
-REMAP_BYTES = 256 * 2**20
-"""After so many bytes read the file is mapped anew: pages of a mapping count as memory until it is dropped."""
+REMAP_BYTES = 64 * 2**20
+"""After so many bytes read a file is mapped anew: pages of a mapping count as memory until it is dropped."""
 
 _BROKEN = (RuntimeError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError)
 """What PyTorch's restricted unpickler raises on a damaged archive or pickle."""

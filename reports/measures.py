@@ -45,8 +45,6 @@ KIND_GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 """Kinds of operation (:data:`xnorscan.traces.op.KINDS`, with the head apart from the other linears) by the word that stands for them."""
 
-HEAD_NAME = "lm_head"
-
 _COMPONENT_COLUMNS = {
     SRAM: ("energy_sram_pj",),
     ARRAY: ("energy_array_pj",),
@@ -62,11 +60,10 @@ def energy_parts(costs: pd.DataFrame) -> pd.DataFrame:
     """
     weights, state, other = _dram_split(costs)
     dram = costs["energy_dram_pj"].to_numpy(float)
-    head = costs["name"].eq(HEAD_NAME).to_numpy() | costs["kind"].eq("embedding").to_numpy()
-    linear = costs["kind"].eq("linear").to_numpy() & ~head
+    embedding, head, linear = _places(costs)
     sums = {
         LINEAR: (dram * weights)[linear].sum(),
-        HEAD: (dram * weights)[head].sum() + (dram * other)[costs["kind"].eq("embedding").to_numpy()].sum(),
+        HEAD: (dram * weights)[head | embedding].sum() + (dram * other)[embedding].sum(),
         STATE: (dram * state).sum(),
     }
     sums[OTHER_DRAM] = dram.sum() - sum(sums.values())
@@ -77,7 +74,7 @@ def energy_parts(costs: pd.DataFrame) -> pd.DataFrame:
 
 def energy_kinds(costs: pd.DataFrame) -> pd.DataFrame:
     """Energy of a cost frame of one design by kind of layer: columns ``kind`` (keys of :data:`KIND_GROUPS`), ``energy_uj``."""
-    kind = costs["kind"].where(costs["name"] != HEAD_NAME, "head")
+    kind = costs["kind"].where(~_places(costs)[1], "head")
     group = {k: name for name, kinds in KIND_GROUPS.items() for k in kinds}
     sums = costs["energy_pj"].groupby(kind.map(group)).sum() * 1e-6
     return pd.DataFrame({"kind": list(KIND_GROUPS), "energy_uj": [float(sums.get(k, 0.0)) for k in KIND_GROUPS]})
@@ -89,20 +86,18 @@ def dram_traffic(costs: pd.DataFrame, trace: Trace) -> pd.DataFrame:
     ``trace`` is the one that was costed; it says which linears have one-bit planes and how many bytes are scales.
     """
     linears = trace.ops[trace.ops["kind"] == "linear"].drop_duplicates("name").set_index("name")
-    one_bit = costs["name"].isin(linears.index[(linears["weight_planes"] == 1) & (linears.index != HEAD_NAME)])
+    embedding, head, linear = _places(costs)
+    one_bit = linear & costs["name"].isin(linears.index[linears["weight_planes"] == 1]).to_numpy()
     planes = -(-linears["outputs"] * linears["inputs"] * linears["weight_planes"] // 8)
     plane_share = costs["name"].map((planes / linears["weight_bytes"]).clip(upper=1.0)).fillna(0.0).to_numpy(float)
     weights = costs["dram_weight_bytes"].to_numpy(float)
     total, state = (float(costs[c].sum()) for c in ("dram_bytes", "dram_state_bytes"))
-    head = costs["name"].eq(HEAD_NAME).to_numpy()
-    embedding = costs["kind"].eq("embedding").to_numpy()
-    linear = costs["kind"].eq("linear").to_numpy() & ~head
     sums = {
         BINARY: float((weights * plane_share)[one_bit].sum()),
         SCALES: float((weights * (1 - plane_share))[one_bit].sum()),
         "embedding and head": float(weights[head].sum() + costs["dram_bytes"].to_numpy(float)[embedding].sum()),
         "state": state,
-        "other linears": float(weights[linear & ~one_bit.to_numpy()].sum()),
+        "other linears": float(weights[linear & ~one_bit].sum()),
     }
     sums["other"] = max(0.0, total - sum(sums.values()))
     return pd.DataFrame({"part": TRAFFIC_PARTS, "bytes": [sums[p] for p in TRAFFIC_PARTS]})
@@ -120,6 +115,13 @@ def memory_parts(config: ModelConfig, precision: Precision) -> pd.DataFrame:
     return pd.DataFrame(
         [{"role": r, "part": p, "bytes": b / 8} for r, each in bits.items() for p, b in zip(MEMORY_PARTS, each, strict=True)]
     )
+
+
+def _places(costs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Masks over the rows: the embedding, the head (the linear outside the layers), the linears inside them."""
+    linear = costs["kind"].eq("linear").to_numpy()
+    inside = costs["layer"].ge(0).to_numpy()
+    return costs["kind"].eq("embedding").to_numpy(), linear & ~inside, linear & inside
 
 
 def _dram_split(costs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -33,6 +33,8 @@ FIELDS: Mapping[str, str] = {
     "latency_s": "Float64",
     "tokens_per_s": "Float64",
     "dram_bytes": "Float64",
+    "bound": "string",
+    "bound_share": "Float64",
     "not_binary_share": "Float64",
     "memory_bytes": "Float64",
     "bits_per_byte": "Float64",
@@ -44,7 +46,8 @@ FIELDS: Mapping[str, str] = {
 
 ``role``: ``one-bit``, ``FP16`` or ``GPU``. ``baseline``: the FP16 design that ``ratio`` divides by this row (one-bit
 rows). ``basis``: how energy and time were found. ``energy_*_uj``, ``latency_s``, ``dram_bytes``: per token.
-``not_binary_share``: share of the DRAM bytes that are not one-bit weights. ``memory_bytes``: weights and the state of
+``bound``: what bounds the operations that take most of the time, and
+``bound_share`` of it. ``not_binary_share``: share of the DRAM bytes that are not one-bit weights. ``memory_bytes``: weights and the state of
 one sequence. ``bits_per_byte``: measured on held-out text, where the model was run. ``ratio*``: energy of the baseline
 over energy of this row, and its range.
 """
@@ -79,6 +82,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("times less than FP16", _ratio, means="energy of the FP16 baseline over this, and its range"),
     Column("latency", _optional("latency_s", q.duration), means="per token"),
     Column("tokens/s", _optional("tokens_per_s", q.digits)),
+    Column("bound by", lambda r: f"{r['bound']} {q.share(r['bound_share'])}", means="share of the time"),
     Column("DRAM per token", _optional("dram_bytes", q.size)),
     Column("memory", _optional("memory_bytes", q.size), means="weights and state of one sequence"),
     Column("bits/byte", _optional("bits_per_byte", lambda v: f"{v:.3f}"), means="on held-out text, where it was run"),

@@ -52,7 +52,7 @@ DT = fixed(25, 18)
 """The time step after softplus, never negative: below 64 + ln 2."""
 
 DECAY_FRACTION = 17
-"""exp(dt·A) is an unsigned fraction of 17 bits, at most 1 − 2^-17, so that it fits one 18-bit signed multiplier port."""
+"""exp(dt·A) is an unsigned fraction of 17 bits, at most 1 − 2^-17: it fits one 18-bit signed multiplier port."""
 
 DTX = fixed(24, 16)
 """dt·x, the scan's input before B: ±128."""

@@ -33,7 +33,14 @@ from .state import LayerState
 
 
 def apply_linear(
-    linear: Linear, x: np.ndarray, source: Fixed, result: Fixed, quantizer: str, recorder: Recorder, layer: int, name: str
+    linear: Linear,
+    x: np.ndarray,
+    source: Fixed,
+    result: Fixed,
+    quantizer: str,
+    recorder: Recorder,
+    layer: int,
+    name: str,
 ) -> np.ndarray:
     """``x`` int32 [tokens, inputs] in format ``source`` → int32 [tokens, outputs] in format ``result``."""
     if isinstance(linear, BinaryLinear):
@@ -42,7 +49,14 @@ def apply_linear(
 
 
 def _apply_binary(
-    linear: BinaryLinear, x: np.ndarray, source: Fixed, result: Fixed, quantizer: str, recorder: Recorder, layer: int, name: str
+    linear: BinaryLinear,
+    x: np.ndarray,
+    source: Fixed,
+    result: Fixed,
+    quantizer: str,
+    recorder: Recorder,
+    layer: int,
+    name: str,
 ) -> np.ndarray:
     tokens = x.shape[0]
     q, multiplier, shift = _quantized_like(x)
@@ -66,7 +80,14 @@ def _apply_binary(
 
 
 def _apply_dense(
-    linear: DenseLinear, x: np.ndarray, source: Fixed, result: Fixed, quantizer: str, recorder: Recorder, layer: int, name: str
+    linear: DenseLinear,
+    x: np.ndarray,
+    source: Fixed,
+    result: Fixed,
+    quantizer: str,
+    recorder: Recorder,
+    layer: int,
+    name: str,
 ) -> np.ndarray:
     tokens = x.shape[0]
     q, multiplier, shift = _quantized_like(x)
@@ -163,7 +184,8 @@ def _mamba1(
 ) -> tuple[np.ndarray, Fixed]:
     """proj columns: [x | z]; x_proj gives [dt_low | B | C]."""
     config, scan, quantizer = model.config, layer.scan, model.precision.quantizer
-    assert layer.x_proj is not None and layer.dt_proj is not None
+    assert layer.x_proj is not None
+    assert layer.dt_proj is not None
     _, x = _convolve(layer, proj, 0, state, recorder, index)
     flat = x.reshape(-1, config.d_inner)
     bc = apply_linear(layer.x_proj, flat, VECTOR, VECTOR, quantizer, recorder, index, "x_proj")
@@ -172,7 +194,8 @@ def _mamba1(
     y = np.empty_like(x)
     clipped = mamba1_scan(
         x, dt.reshape(x.shape), bc.reshape(*x.shape[:2], -1), config.dt_rank, scan.dt_bias, scan.rate.values,
-        scan.rate.exponent, scan.skip.values, scan.skip.exponent, state.scan, model.state.greatest, model.state.fraction, y,
+        scan.rate.exponent, scan.skip.values, scan.skip.exponent, state.scan, model.state.greatest,
+        model.state.fraction, y,
     )  # fmt: skip
     inputs = 2 * x.size + 2 * flat.shape[0] * config.d_state
     constants = config.d_inner * config.d_state + 2 * config.d_inner

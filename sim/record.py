@@ -51,7 +51,16 @@ class Recorder:
         self._template = None if size in self._templates else self._templates.setdefault(size, [])
         self._steps.append(size)
 
-    def linear(self, layer: int, name: str, linear: Linear, q: np.ndarray, planes: np.ndarray | None, out_bits: int, clipped: int) -> None:
+    def linear(
+        self,
+        layer: int,
+        name: str,
+        linear: Linear,
+        q: np.ndarray,
+        planes: np.ndarray | None,
+        out_bits: int,
+        clipped: int,
+    ) -> None:
         """A matrix product ran on ``q`` int8 [tokens, inputs] (``planes`` where they were packed)."""
         if not self.enabled:
             return
@@ -63,7 +72,14 @@ class Recorder:
         counts[_CLIPPED] = clipped
         self._counts.append(counts)
         if self._template is not None:
-            self._append(layer, name, "linear", linear_shape(linear, q.shape[0], out_bits, self._model.precision.head_planes if name == "lm_head" else 8))
+            self._append(
+                layer,
+                name,
+                "linear",
+                linear_shape(
+                    linear, q.shape[0], out_bits, self._model.precision.head_planes if name == "lm_head" else 8
+                ),
+            )
 
     def vector(self, layer: int, name: str, kind: Kind, clipped: int, shape: Callable[[], Shape]) -> None:
         """An operation on vectors ran; ``shape`` gives the rest of its row when it is needed."""
@@ -78,9 +94,8 @@ class Recorder:
     def _append(self, layer: int, name: str, kind: Kind, shape: Shape) -> None:
         sequences, tokens = self._steps[-1]
         assert self._template is not None
-        self._template.append(
-            Op(step=0, layer=layer, name=name, kind=kind, sequences=sequences, **({"tokens": tokens} | shape))
-        )
+        place: Shape = {"step": 0, "layer": layer, "name": name, "kind": kind, "sequences": sequences, "tokens": tokens}
+        self._template.append(Op(**(place | shape)))
 
     def trace(self, phase: Literal["prefill", "decode", "run"], prompt_length: int, new_tokens: int) -> Trace:
         """Everything recorded so far as a trace."""
@@ -108,8 +123,8 @@ class Recorder:
         pairs = (frame["tokens"] * (frame["inputs"] - 64).clip(lower=0)).to_numpy()[:, None]
         density = counts[:, ONES] / np.maximum(lanes, 1)
         toggle = counts[:, TOGGLES] / np.maximum(pairs, 1)
-        frame["density"] = _shares(density, is_linear)
-        frame["toggle"] = _shares(toggle, is_linear)
+        frame["density"] = pd.Series(_shares(density, is_linear), dtype=object)
+        frame["toggle"] = pd.Series(_shares(toggle, is_linear), dtype=object)
         frame["saturations"] = pd.array(counts[:, _CLIPPED], dtype="Int64")
         frame["max_abs"] = pd.array(np.where(is_linear, counts[:, MAX_ABS], -1), dtype="Int64")
         frame.loc[~is_linear, "max_abs"] = pd.NA

@@ -53,7 +53,9 @@ class Simulator:
         """A recorder for calls of ``step``."""
         return Recorder(self.model, enabled)
 
-    def step(self, ids: np.ndarray, state: State, recorder: Recorder | None = None, *, last_only: bool = False) -> np.ndarray:
+    def step(
+        self, ids: np.ndarray, state: State, recorder: Recorder | None = None, *, last_only: bool = False
+    ) -> np.ndarray:
         """Run ``ids`` int [sequences, length] after what ``state`` has seen; ``state`` is updated in place.
 
         Returns logits int32 [sequences, length, vocab] in the format ``LOGIT`` (length 1 with ``last_only``: the head
@@ -64,10 +66,14 @@ class Simulator:
         """
         ids = np.ascontiguousarray(ids, np.int64)
         if ids.ndim != 2 or not ids.size:
-            raise ValueError(f"ids have shape {list(ids.shape)}, they must be [sequences, length] with at least one token")
+            raise ValueError(
+                f"ids have shape {list(ids.shape)}, they must be [sequences, length] with at least one token"
+            )
         if ids.min() < 0 or ids.max() >= self.config.vocab_size:
             wrong = ids.min() if ids.min() < 0 else ids.max()
-            raise ValueError(f"token id {wrong} is outside the vocabulary of {self.config.name}: 0 to {self.config.vocab_size - 1}")
+            raise ValueError(
+                f"token id {wrong} is outside the vocabulary of {self.config.name}: 0 to {self.config.vocab_size - 1}"
+            )
         recorder = recorder or self.recorder(enabled=False)
         recorder.begin_step(ids.shape[0], ids.size)
         residual = apply_embedding(self.model, ids.reshape(-1), recorder)
@@ -105,7 +111,14 @@ class Simulator:
         return Evaluation(bits / data.size, data.size, seconds, trace)
 
     def generate(
-        self, prompt: bytes, tokens: int, *, top_k: int = 0, seed: int = 0, temperature: float = 1.0, recorder: Recorder | None = None
+        self,
+        prompt: bytes,
+        tokens: int,
+        *,
+        top_k: int = 0,
+        seed: int = 0,
+        temperature: float = 1.0,
+        recorder: Recorder | None = None,
     ) -> Iterator[bytes]:
         """Continue ``prompt`` by ``tokens`` bytes, one at a time. ``top_k`` 0 is greedy.
 
@@ -123,7 +136,10 @@ class Simulator:
 
     def _check_bytes(self) -> None:
         if self.config.vocab_size != 256:
-            raise ValueError(f"{self.config.name} has a vocabulary of {self.config.vocab_size} tokens and no tokenizer here; text needs a byte-level model (256)")
+            raise ValueError(
+                f"{self.config.name} has a vocabulary of {self.config.vocab_size} tokens and no tokenizer here; "
+                "text needs a byte-level model (256)"
+            )
 
 
 def _chooser(k: int, temperature: float, seed: int) -> Callable[[np.ndarray], int]:

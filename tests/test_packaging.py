@@ -94,4 +94,4 @@ def test_every_dependency_is_bounded_below_and_says_why() -> None:
     extras = PROJECT["project"]["optional-dependencies"].values()
     assert len(requirements) == len(PROJECT["project"]["dependencies"]) + sum(map(len, extras))
     for line in requirements:
-        assert re.search(r">=\d.*\",\s+# \w", line), line
+        assert re.search(r">=\d.*\",\s+# \S", line), line

@@ -35,16 +35,19 @@ class Op:
         ``outputs``, ``inputs``: a linear's rows and columns; channels and taps of a ``conv1d``; channels, channels of
         norms, gates and ``swiglu``; d_model and vocabulary of an ``embedding``.
         ``heads``, ``headdim``, ``d_state``: of a ``scan`` (Mamba-1: heads = channels, headdim = 1) and, without
-        d_state, of ``attention`` and ``rope``; ``context``: positions that ``attention`` looks back on, the current included.
+        d_state, of ``attention`` and ``rope`` (whose channels are those of q and k); ``context``: positions that
+        ``attention`` looks back on, the current included.
     Precision
         ``weight_planes``: one-bit planes of the weights (1 for FBI-Linear, 8 for int8; 0 where there is no linear).
         ``activation_bits``: of the activations that enter; ``state_bits``: of the recurrent, conv or KV state.
     Traffic, bytes, each counted once per operation (compulsory traffic)
-        ``weight_bytes`` (planes and scales), ``input_bytes``, ``output_bytes``, ``state_read_bytes``, ``state_write_bytes``.
+        ``weight_bytes`` (planes and scales), ``input_bytes``, ``output_bytes``, ``state_read_bytes``,
+        ``state_write_bytes``.
     Statistics of the data, ``None`` in a shape-only trace and where they do not apply
         ``density``: share of ones in each activation bit-plane, plane 0 = least significant.
         ``toggle``: share of lanes that change between consecutive 64-lane words of a plane.
-        ``saturations``: values clipped in this operation; ``max_abs``: greatest magnitude of the quantized integers entering.
+        ``saturations``: values clipped in this operation; ``max_abs``: greatest magnitude of the quantized integers
+        entering.
 
     Raises ``ValueError`` naming the field where a value is out of range.
     """

@@ -51,13 +51,22 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
         elif field.name in LEAST_STATISTIC:
             columns[field.name] = column.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
         elif field.name in PLANE_STATISTICS:
-            shares: list[tuple[float, ...] | None] = [None] * len(column)
-            if column.null_count < len(column):
-                shares = [None if value is None else tuple(value) for value in column.to_pylist()]
-            columns[field.name] = pd.Series(shares, dtype=object)
+            columns[field.name] = pd.Series(_tuples(column.combine_chunks()), dtype=object)
         else:
             columns[field.name] = column.to_pandas()
     return pd.DataFrame(columns)
+
+
+def _tuples(column: pa.ListArray) -> list[tuple[float, ...] | None]:
+    """The lists as tuples. Slices of one flat list take half the time of ``to_pylist``, which long runs feel."""
+    if column.null_count == len(column):
+        return [None] * len(column)
+    flat = pc.list_flatten(column).to_numpy().tolist()
+    ends = np.cumsum(pc.fill_null(pc.list_value_length(column), 0).to_numpy()).tolist()
+    return [
+        tuple(flat[start:end]) if there else None
+        for start, end, there in zip([0, *ends], ends, column.is_valid().to_pylist(), strict=False)
+    ]
 
 
 def _check_columns(columns: list[str]) -> None:

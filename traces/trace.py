@@ -20,6 +20,14 @@ PHASES: tuple[str, ...] = get_args(Phase)
 
 STATISTICS: tuple[str, ...] = (*PLANE_STATISTICS, *LEAST_STATISTIC)
 """Columns that only a recorded trace fills."""
+TRAFFIC: tuple[str, ...] = (
+    "weight_bytes",
+    "input_bytes",
+    "output_bytes",
+    "state_read_bytes",
+    "state_write_bytes",
+)
+"""Columns that count bytes moved."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +55,8 @@ class Metadata:
 
     def __post_init__(self) -> None:
         _check_version(self.schema_version)
-        for name, kind in (("model", str), ("phase", str), ("recorded", bool), ("precision", Mapping), ("versions", Mapping)):
+        types = {"model": str, "phase": str, "recorded": bool, "precision": Mapping, "versions": Mapping}
+        for name, kind in types.items():
             if not isinstance(getattr(self, name), kind):
                 raise ValueError(f"metadata: {name} is {getattr(self, name)!r}, it must be of type {kind.__name__}")
         if not self.model:
@@ -116,7 +125,8 @@ class Trace:
     def from_ops(cls, ops: Iterable[Op], metadata: Metadata) -> Trace:
         """A trace of these operations, in this order."""
         rows = [vars(op) for op in ops]
-        return cls(pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=object) for name in SCHEMA.names}), metadata)
+        columns = {name: pd.Series([row[name] for row in rows], dtype=object) for name in SCHEMA.names}
+        return cls(pd.DataFrame(columns), metadata)
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, metadata: Metadata) -> Trace:
@@ -134,12 +144,10 @@ class Trace:
         conv1d, 0 elsewhere), the five byte columns summed, ``saturations`` summed and the greatest ``max_abs``
         (missing in a shape-only trace).
         """
-        macs = (self.ops["tokens"] * self.ops["outputs"] * self.ops["inputs"]).where(
-            self.ops["kind"].isin(("linear", "conv1d")), 0
-        )
-        groups = self.ops.assign(macs=macs).groupby(["kind", "name"], sort=False)
-        summed = ("tokens", "macs", "weight_bytes", "input_bytes", "output_bytes", "state_read_bytes", "state_write_bytes")
-        columns = {"ops": groups.size()} | {name: groups[name].sum() for name in summed}
+        ops = self.ops
+        macs = (ops["tokens"] * ops["outputs"] * ops["inputs"]).where(ops["kind"].isin(("linear", "conv1d")), 0)
+        groups = ops.assign(macs=macs).groupby(["kind", "name"], sort=False)
+        columns = {"ops": groups.size()} | {name: groups[name].sum() for name in ("tokens", "macs", *TRAFFIC)}
         columns |= {"saturations": groups["saturations"].sum(min_count=1), "max_abs": groups["max_abs"].max()}
         return pd.DataFrame(columns).reset_index()
 

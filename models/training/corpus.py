@@ -53,7 +53,9 @@ def library(split: Literal["train", "held-out"]) -> list[SourceFile]:
     wanted = [n for n in names if not set(_EXCLUDED) & set(n.split("/")) and held_out(n) == (split == "held-out")]
     files = [SourceFile(n, (root / n).read_bytes()) for n in wanted]
     if not any(f.text for f in files):
-        raise FileNotFoundError(f"no Python source in {root}: the running interpreter ships without its library's source")
+        raise FileNotFoundError(
+            f"no Python source in {root}: the running interpreter ships without its library's source"
+        )
     return [f for f in files if f.text]
 
 

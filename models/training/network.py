@@ -93,7 +93,7 @@ class Mixer(nn.Module):
         self.out_proj = linear(c.d_inner, c.d_model)
 
     def forward(self, u: Tensor, tail: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """``u`` [b, L, d]; ``tail`` [b, d_conv−1, conv_dim], the last inputs of the convolution; ``state`` [b, h, p, n]."""
+        """``u`` [b, L, d]; ``tail`` [b, d_conv−1, conv_dim], the convolution's last inputs; ``state`` [b, h, p, n]."""
         c = self.config
         bn = c.ngroups * c.d_state
         z, xbc, dt = self.in_proj(u).split([c.d_inner, c.conv_dim, c.nheads], -1)
@@ -160,16 +160,16 @@ class Carry:
     states: list[Tensor]
 
     @classmethod
-    def zeros(cls, config: ModelConfig, batch: int) -> Carry:
+    def zeros(cls, config: ModelConfig, batch: int, device: torch.device | None = None) -> Carry:
         """The carry before the first byte."""
         c = config
-        tail = [torch.zeros(batch, c.d_conv - 1, c.conv_dim) for _ in range(c.layers)]
-        state = [torch.zeros(batch, c.nheads, c.headdim, c.d_state) for _ in range(c.layers)]
+        tail = [torch.zeros(batch, c.d_conv - 1, c.conv_dim, device=device) for _ in range(c.layers)]
+        state = [torch.zeros(batch, c.nheads, c.headdim, c.d_state, device=device) for _ in range(c.layers)]
         return cls(tail, state)
 
     def reset(self, rows: Tensor) -> None:
         """Zero the rows of the batch where ``rows`` [batch] is true: a new text starts there."""
-        keep = (~rows).float()
+        keep = (~rows).float().to(self.states[0].device)
         self.tails = [t * keep[:, None, None] for t in self.tails]
         self.states = [s * keep[:, None, None, None] for s in self.states]
 
@@ -186,7 +186,9 @@ class Network(nn.Module):
         self.backbone.layers = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.backbone.norm_f = RMSNorm(config.d_model, config.norm_eps)
 
-    def forward(self, ids: Tensor, tails: list[Tensor], states: list[Tensor]) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    def forward(
+        self, ids: Tensor, tails: list[Tensor], states: list[Tensor]
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """``ids`` [b, L] → logits [b, L, vocab] and the carry's two lists."""
         h = self.backbone.embedding(ids)
         new_tails, new_states = [], []

@@ -12,7 +12,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -75,8 +75,6 @@ def train(config: ModelConfig, recipe: Recipe, directory: Path, teacher: Path | 
 
 
 def _load_twin(config: ModelConfig, path: Path) -> Network:
-    from dataclasses import replace
-
     twin = Network(replace(config, binarized=False))
     twin.load_state_dict(torch.load(path, weights_only=True)["model"])
     return twin.requires_grad_(False)
@@ -94,7 +92,9 @@ def _start_from_twin(net: Network, twin: Network) -> None:
 class _Run:
     """The state of one training run: model, optimizers, data position, curve."""
 
-    def __init__(self, net: Network, twin: Network | None, recipe: Recipe, directory: Path, device: torch.device) -> None:
+    def __init__(
+        self, net: Network, twin: Network | None, recipe: Recipe, directory: Path, device: torch.device
+    ) -> None:
         self.net, self.twin, self.recipe, self.device = net, twin, recipe, device
         self.path = directory / f"{recipe.role}.pt"
         self.curve = directory / f"{recipe.role}.jsonl"
@@ -110,6 +110,9 @@ class _Run:
         self.schedule = [torch.optim.lr_scheduler.LambdaLR(o, self._rate) for o in self.optimizers]
         self.step = 0
         self.held_out_bits = math.nan
+
+    def _carry(self) -> Carry:
+        return Carry.zeros(self.net.config, self.recipe.batch, self.device)
 
     def _rate(self, step: int) -> float:
         return min((step + 1) / self.recipe.warmup, max(0.0, 1 - step / self.recipe.steps))
@@ -137,7 +140,7 @@ class _Run:
         check = windows(library("held-out"), r.batch, r.length, r.seed)
         held = [next(check) for _ in range(24)]
         loss_of = torch.compile(self._loss)
-        carry, twin_carry = Carry.zeros(self.net.config, r.batch), Carry.zeros(self.net.config, r.batch)
+        carry, twin_carry = self._carry(), self._carry()
         for _ in range(self.step):
             next(stream)
         began, first = time.monotonic(), self.step
@@ -158,7 +161,9 @@ class _Run:
                 self.held_out_bits = self._held_out(loss_of, held)
                 self.save()
             if self.step % REPORT_EVERY == 0 or self.step == r.steps:
-                self._report(console, float(bits), (self.step - first) * r.batch * r.length / (time.monotonic() - began))
+                self._report(
+                    console, float(bits), (self.step - first) * r.batch * r.length / (time.monotonic() - began)
+                )
         return self.path
 
     def _loss(self, ids: Tensor, targets: Tensor, carry: Carry, twin_carry: Carry) -> tuple[Tensor, Tensor]:
@@ -180,7 +185,10 @@ class _Run:
 
     @torch.no_grad()
     def _held_out(self, loss_of: Callable[..., tuple[Tensor, Tensor]], held: list) -> float:
-        carry, twin_carry = Carry.zeros(self.net.config, self.recipe.batch), Carry.zeros(self.net.config, self.recipe.batch)
+        carry, twin_carry = (
+            self._carry(),
+            self._carry(),
+        )
         total, count = 0.0, 0
         for window in held:
             carry.reset(torch.from_numpy(window.begins))
@@ -190,7 +198,12 @@ class _Run:
         return total / count
 
     def _report(self, console: Console, bits: float, rate: float) -> None:
-        row = {"step": self.step, "bits_per_byte": bits, "held_out_bits_per_byte": self.held_out_bits, "bytes_per_s": rate}
+        row = {
+            "step": self.step,
+            "bits_per_byte": bits,
+            "held_out_bits_per_byte": self.held_out_bits,
+            "bytes_per_s": rate,
+        }
         with self.curve.open("a") as f:
             f.write(json.dumps(row) + "\n")
         console.print(

@@ -15,8 +15,8 @@ from ..compile import inlined
 
 @intrinsic
 def popcount(_context: BaseContext, word: Any) -> Any:
-    """Ones in a uint64, as the CPU's own instruction where it has one (LLVM ``ctpop``)."""
-    return types.uint64(types.uint64), lambda _c, builder, _s, args: builder.ctpop(args[0])
+    """Ones in a uint64 as an int64, by the CPU's own instruction where it has one (LLVM ``ctpop``)."""
+    return types.int64(types.uint64), lambda _c, builder, _s, args: builder.ctpop(args[0])
 
 
 @intrinsic

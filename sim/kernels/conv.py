@@ -22,10 +22,10 @@ def conv1d_silu(
 ) -> int:
     """silu(Σ_k w[c,k]·x[t−taps+1+k, c] + bias[c]) for each sequence; returns the values clipped before SiLU.
 
-    ``x`` int32 [sequences, length, ≥ offset + channels] (``VECTOR``), channel c at ``offset + c``; ``tail`` int32 [sequences, channels, taps−1],
-    oldest first, updated in place; ``weight`` int16 [channels, taps] with ``weight_exponent``; ``bias`` int64
-    [channels] at ``VECTOR.fraction + weight_exponent``; ``out`` int32 [sequences, length, channels] (``VECTOR``).
-    The sum has at most 18 + 16 + log2(taps) + 1 bits.
+    ``x`` int32 [sequences, length, ≥ offset + channels] (``VECTOR``), channel c at ``offset + c``; ``tail`` int32
+    [sequences, channels, taps−1], oldest first, updated in place; ``weight`` int16 [channels, taps] with
+    ``weight_exponent``; ``bias`` int64 [channels] at ``VECTOR.fraction + weight_exponent``; ``out`` int32 [sequences,
+    length, channels] (``VECTOR``). The sum has at most 18 + 16 + log2(taps) + 1 bits.
     """
     clipped = 0
     taps = weight.shape[1]

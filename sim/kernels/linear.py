@@ -36,14 +36,14 @@ def binary_matmul(planes: np.ndarray, activations: np.ndarray, out: np.ndarray) 
             for o in range(outputs):
                 v = weights[o]
                 total = (
-                    np.int64(popcount(v & b0))
-                    + (np.int64(popcount(v & b1)) << 1)
-                    + (np.int64(popcount(v & b2)) << 2)
-                    + (np.int64(popcount(v & b3)) << 3)
-                    + (np.int64(popcount(v & b4)) << 4)
-                    + (np.int64(popcount(v & b5)) << 5)
-                    + (np.int64(popcount(v & b6)) << 6)
-                    - (np.int64(popcount(v & b7)) << 7)
+                    popcount(v & b0)
+                    + (popcount(v & b1) << 1)
+                    + (popcount(v & b2) << 2)
+                    + (popcount(v & b3) << 3)
+                    + (popcount(v & b4) << 4)
+                    + (popcount(v & b5) << 5)
+                    + (popcount(v & b6) << 6)
+                    - (popcount(v & b7) << 7)
                 )
                 row[o] += np.int32(total << 1)
 
@@ -54,7 +54,7 @@ def _weighted_ones(planes: np.ndarray) -> int:
     for k in range(8):
         ones = 0
         for w in range(planes.shape[1]):
-            ones += np.int64(popcount(planes[k, w]))
+            ones += popcount(planes[k, w])
         total += -(ones << 7) if k == 7 else ones << k
     return total
 
@@ -80,7 +80,7 @@ def shift_dot(x: np.ndarray, beta: np.ndarray, exponent: int, out: np.ndarray) -
     |x| < 2^31 and |β| < 2^15: the sum stays below 2^62 for K ≤ 2^16.
     """
     for t in range(x.shape[0]):
-        total = 0
+        total = np.int64(0)
         for i in range(x.shape[1]):
             total += np.int64(x[t, i]) * np.int64(beta[i])
         out[t] = shift_round(total, exponent)
@@ -96,8 +96,9 @@ def scale_output(
     greatest: int,
     out: np.ndarray,
 ) -> int:
-    """``out`` int32 [tokens, outputs] = saturate(round(acc·multiplier·2^(shift − exponent)) + bias); returns the clipped.
+    """``out`` int32 [tokens, outputs] = saturate(round(acc·multiplier·2^(shift − exponent)) + bias).
 
+    Returns the values clipped.
     ``acc`` int64 or int32 [tokens, outputs]; ``multiplier``, ``shift``, ``bias`` int64 [tokens] (one per token).
     """
     clipped = 0
@@ -149,7 +150,7 @@ def combine_planes(acc: np.ndarray, coefficients: np.ndarray, out: np.ndarray) -
 
 @kernel
 def embed(table: np.ndarray, row_scale: np.ndarray, exponent: int, ids: np.ndarray, out: np.ndarray) -> None:
-    """``table`` int8 [vocab, K] and ``row_scale`` int16 [vocab] → ``out`` int32 [tokens, K] = round(row·scale·2^-exponent)."""
+    """``table`` int8 [vocab, K], ``row_scale`` int16 [vocab] → ``out`` int32 [tokens, K] = row·scale·2^-exponent, rounded."""
     for t in range(ids.size):
         token = ids[t]
         for i in range(table.shape[1]):

@@ -111,8 +111,8 @@ def plane_statistics(q: np.ndarray, planes: np.ndarray, counts: np.ndarray) -> N
             before = planes[t, k, 0]
             for w in range(planes.shape[2]):
                 word = planes[t, k, w]
-                counts[k] += np.int64(popcount(word))
-                counts[8 + k] += np.int64(popcount(word ^ before))
+                counts[k] += popcount(word)
+                counts[8 + k] += popcount(word ^ before)
                 before = word
         for i in range(q.shape[1]):
             counts[MAX_ABS] = max(counts[MAX_ABS], abs(np.int64(q[t, i])))

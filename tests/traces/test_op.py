@@ -8,10 +8,10 @@ import pytest
 
 from xnorscan.traces.op import KINDS, LEAST, Op
 
-LINEAR: dict[str, Any] = dict(
-    step=0, layer=3, name="in_proj", kind="linear", sequences=1, tokens=2, outputs=16, inputs=64, weight_planes=1,
-    activation_bits=2, weight_bytes=128, input_bytes=32, output_bytes=72,
-)  # fmt: skip
+LINEAR: dict[str, Any] = {
+    "step": 0, "layer": 3, "name": "in_proj", "kind": "linear", "sequences": 1, "tokens": 2, "outputs": 16,
+    "inputs": 64, "weight_planes": 1, "activation_bits": 2, "weight_bytes": 128, "input_bytes": 32, "output_bytes": 72,
+}  # fmt: skip
 
 
 def test_a_good_row_keeps_its_values() -> None:

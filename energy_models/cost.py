@@ -1,0 +1,114 @@
+"""``cost``: what every operation of a trace costs on every design."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ..designs.design import Design, GpuDesign
+from ..traces.trace import Trace
+from .cycles import compute_cycles
+from .energy import COMPONENTS, Energy, energies
+from .gpu import gpu_compute_cycles, gpu_energy
+from .ops import Floats, Ints, Ops
+from .technology import load_technology
+from .traffic import Fit, Traffic, fit, place, traffic
+
+RANGE = ("_low", "", "_high")
+"""Suffixes of an energy column: low, typical, high."""
+COLUMNS: tuple[str, ...] = (
+    "design", "step", "layer", "name", "kind", "count", "compute_cycles", "memory_cycles", "cycles", "bound", "time_s",
+    "dram_bytes", "dram_weight_bytes", "dram_state_bytes", "dram_activation_bytes", "sram_bytes",
+    *(f"energy_{component}_pj" for component in COMPONENTS), "energy_pj", "energy_pj_low", "energy_pj_high",
+    *(f"energy_{component}_pj{end}" for component in COMPONENTS for end in ("_low", "_high")),
+)  # fmt: skip
+"""Columns of a cost frame, in order."""
+
+
+def cost(trace: Trace, designs: Sequence[Design]) -> pd.DataFrame:
+    """One row per operation × design, designs in the order given, operations in the order of the trace.
+
+    FP16 designs and GPUs run the same operations with 16-bit weights, activations, state and head.
+
+    Columns: ``design``; ``step``, ``layer``, ``name``, ``kind`` of the operation; ``count`` (operations that the row
+    stands for, 1); ``compute_cycles``, ``memory_cycles`` (DRAM), ``cycles`` = the greater; ``bound``: ``compute``, or the
+    largest part of the DRAM traffic that bounds it (``weights``, ``head``, ``state``, ``activations``); ``time_s``; bytes
+    of DRAM by what they are, bytes read and written on chip; energy in pJ by component and in all, each with low and high
+    (every figure of the technology tables at its low, or at its high, together).
+
+    Raises ``ValueError`` where a design without DRAM cannot hold the model (need and have in KiB), where two designs
+    have one name, and where a technology is unknown.
+    """
+    names = [design.name for design in designs]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"design {name} is given twice; every design needs its own name")
+    if not designs:
+        raise ValueError("no design is given; cost needs at least one")
+    ops = Ops.from_frame(trace.ops)
+    fp16 = ops.as_fp16() if any(design.kind != "one_bit" for design in designs) else ops
+    identity = trace.ops[["step", "layer", "name", "kind"]]
+    frames = [_cost(identity, ops if design.kind == "one_bit" else fp16, design) for design in designs]
+    return pd.concat(frames, ignore_index=True)
+
+
+def fits(trace: Trace, design: Design) -> Fit:
+    """Whether ``trace`` can run on ``design``; with the reason, need against have, where it cannot."""
+    ops = Ops.from_frame(trace.ops)
+    own = ops if design.kind == "one_bit" else ops.as_fp16()
+    return fit(place(own, design), design)
+
+
+def _cost(identity: pd.DataFrame, ops: Ops, design: Design) -> pd.DataFrame:
+    placement = place(ops, design)
+    fitting = fit(placement, design)
+    if not fitting.feasible:
+        raise ValueError(fitting.reason)
+    moved = traffic(ops, design, placement)
+    gpu = isinstance(design, GpuDesign)
+    computing = gpu_compute_cycles(ops, design) if isinstance(design, GpuDesign) else compute_cycles(ops, design)
+    memory = _memory_cycles(moved.dram, design)
+    cycles = np.maximum(computing, memory)
+    time_s = cycles / design.clock_hz
+    if isinstance(design, GpuDesign):
+        zero = np.zeros((len(ops), 3))
+        parts = dict.fromkeys(COMPONENTS, zero) | {"board": gpu_energy(time_s, design)}
+    else:
+        parts = energies(ops, design, load_technology(design.technology), moved, time_s)
+    total: Energy = np.sum([parts[component] for component in COMPONENTS], axis=0)
+    columns: dict[str, object] = {
+        "design": design.name,
+        **{name: identity[name].to_numpy() for name in identity},
+        "count": np.int64(1),
+        "compute_cycles": computing,
+        "memory_cycles": memory,
+        "cycles": cycles,
+        "bound": _bound(ops, moved, computing, memory),
+        "time_s": time_s,
+        "dram_bytes": moved.dram,
+        "dram_weight_bytes": moved.dram_weights,
+        "dram_state_bytes": moved.dram_state,
+        "dram_activation_bytes": moved.dram_activations,
+        "sram_bytes": np.zeros(len(ops)) if gpu else moved.sram,
+    }
+    for index, end in enumerate(RANGE):
+        columns |= {f"energy_{component}_pj{end}": parts[component][:, index] for component in COMPONENTS}
+        columns[f"energy_pj{end}"] = total[:, index]
+    return pd.DataFrame(columns, index=range(len(ops)))[list(COLUMNS)]
+
+
+def _memory_cycles(dram_bytes: Ints, design: Design) -> Ints:
+    if design.dram is None:
+        return np.zeros_like(dram_bytes)
+    cycles: Floats = dram_bytes * (design.clock_hz / (design.dram.bandwidth_gb_per_s * 1e9))
+    return np.ceil(cycles).astype(np.int64)
+
+
+def _bound(ops: Ops, moved: Traffic, computing: Ints, memory: Ints) -> np.ndarray:
+    head = ops.is_head | ops.is_kind("embedding")
+    names = np.array(["weights", "state", "activations", "head", "compute"], dtype=object)
+    largest = np.argmax([moved.dram_weights, moved.dram_state, moved.dram_activations], axis=0)
+    largest = np.where(head & (largest == 0), 3, largest)
+    return np.asarray(names[np.where(computing >= memory, 4, largest)])

@@ -1,0 +1,83 @@
+"""Cycles of each operation on a design: closed forms, vectorised over operations.
+
+Array, output-stationary, one tile = up to ``rows`` tokens × ``cols`` outputs held in accumulators:
+
+    steps  = ceil(inputs / lanes) · passes          passes = planes × (activation bits if serial, else ceil(bits / 8))
+    tiles  = ceil(tokens / rows) · ceil(outputs / cols)
+    cycles = tiles · max(steps, h) + (h − 1) + (cols − 1) + h         h = min(rows, tokens)
+
+Tiles follow each other without a bubble; a tile's results leave through a shift path of h steps while the next one
+runs, so a tile takes at least h cycles. The skew of h − 1 + cols − 1 cycles fills once, the last drain is exposed.
+
+Vector unit: ceil(elements · passes / lanes) + latency. Scan unit: tokens of one sequence follow each other through the
+recurrence, so a token takes at least the unit's latency: (tokens / sequences) · max(ceil(elements / lanes), latency) +
+latency, elements over all sequences. Both have an initiation interval of one cycle.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..designs.design import Fp16ArrayDesign, OneBitDesign
+from .ops import Floats, Ints, Ops
+from .work import scan_work, vector_work
+
+VECTOR_LATENCY = 8
+"""Cycles from an element's entry into the vector unit to its result."""
+SCAN_LATENCY = 12
+"""Cycles around the recurrence of the scan unit."""
+INTERVAL = 1
+"""Cycles between two entries into a lane of the vector or the scan unit."""
+PARALLEL_BITS = 8
+"""Activation bits that a lane of a parallel array takes in one pass."""
+
+
+def compute_cycles(ops: Ops, design: OneBitDesign | Fp16ArrayDesign) -> Ints:
+    """[n]: cycles of each operation with every operand at hand. ``ops`` are the design's own (``as_fp16`` for FP16)."""
+    vector = vector_cycles(ops, design)
+    return np.asarray(vector + array_cycles(ops, design) + scan_cycles(ops, design))
+
+
+def array_passes(ops: Ops, design: OneBitDesign | Fp16ArrayDesign) -> Ints:
+    """[n]: times that the inputs of a linear go through the array."""
+    if isinstance(design, Fp16ArrayDesign):
+        return np.ones(len(ops), dtype=np.int64)
+    bits = ops.activation_bits if design.activations == "serial" else -(-ops.activation_bits // PARALLEL_BITS)
+    return np.asarray(ops.weight_planes * bits)
+
+
+def gemm_cycles(tokens: Ints, outputs: Ints, steps: Ints, rows: int, cols: int, repeats: Ints | int = 1) -> Ints:
+    """[n]: cycles of ``repeats`` products of tokens × outputs, ``steps`` deep, back to back."""
+    height = np.minimum(tokens, rows)
+    tiles = repeats * -(-tokens // rows) * -(-outputs // cols)
+    return np.asarray(tiles * np.maximum(steps, height) + 2 * height + cols - 2)
+
+
+def array_cycles(ops: Ops, design: OneBitDesign | Fp16ArrayDesign) -> Ints:
+    """[n]: cycles of the array, 0 where an operation does not use it."""
+    rows, cols, lanes = design.rows, design.cols, design.lanes
+    steps = -(-ops.inputs // lanes) * array_passes(ops, design)
+    linear = np.where(ops.is_kind("linear"), gemm_cycles(ops.tokens, ops.outputs, steps, rows, cols), 0)
+    if isinstance(design, OneBitDesign):
+        return np.asarray(linear)
+    new, pairs = ops.tokens // np.maximum(ops.sequences, 1), ops.sequences * ops.heads
+    scores = gemm_cycles(new, ops.context, -(-ops.headdim // lanes), rows, cols, pairs)
+    values = gemm_cycles(new, ops.headdim, -(-ops.context // lanes), rows, cols, pairs)
+    return np.asarray(linear + np.where(ops.is_kind("attention"), scores + values, 0))
+
+
+def vector_cycles(ops: Ops, design: OneBitDesign | Fp16ArrayDesign) -> Ints:
+    """[n]: cycles of the vector unit, 0 where an operation does not use it."""
+    lane_cycles = vector_work(ops, isinstance(design, OneBitDesign)).lane_cycles
+    return _ceil(lane_cycles / design.vector_lanes) * INTERVAL + np.where(lane_cycles > 0, VECTOR_LATENCY, 0)
+
+
+def scan_cycles(ops: Ops, design: OneBitDesign | Fp16ArrayDesign) -> Ints:
+    """[n]: cycles of the scan unit, 0 where an operation does not use it."""
+    new = np.maximum(ops.tokens // np.maximum(ops.sequences, 1), 1)
+    per_token = _ceil(scan_work(ops).lane_cycles / new / design.scan_lanes) * INTERVAL
+    return np.where(ops.is_kind("scan"), new * np.maximum(per_token, SCAN_LATENCY) + SCAN_LATENCY, 0)
+
+
+def _ceil(values: Floats) -> Ints:
+    return np.ceil(values).astype(np.int64)

@@ -1,0 +1,194 @@
+"""Bytes that each operation moves: what stays on chip, what is streamed from DRAM, how often memories are read.
+
+Residency, decided once per design over a whole trace. Weights fall into three groups (``vector``: norms, convolution,
+scan; ``linear``: the layers' linears; ``head``: the head, which is also the embedding table when tied) and state into
+three (``conv1d``, ``scan``, ``attention``: the KV cache). In each memory the smallest groups are kept first, whole groups
+only. A resident group moves nothing; loading it once before the run is not counted. Other weights are streamed in every
+step, other state is read and written in every step.
+
+Activations of an operation stay on chip where its inputs and outputs fit together. Where they do not they are read from
+and written to DRAM, and a linear takes the cheaper of two orders: weights once and the inputs again for every tile of
+outputs, or inputs once, in chunks of half the activation memory, and the weights again for every chunk. If all weights
+and state are resident, tokens go through the whole model in chunks that fit, and nothing is spilled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..designs.design import Design, GpuDesign
+from .cycles import array_passes
+from .ops import Bools, Floats, Ints, Ops
+
+WEIGHT_GROUPS = ("vector", "linear", "head")
+STATE_GROUPS = ("conv1d", "scan", "attention")
+GPU_TILE = 128
+"""Outputs of one tile of a GPU's matrix kernels, for the re-reading of inputs that do not fit its cache."""
+_QUANTIZER_INPUT_BITS = 18
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What a design keeps on chip. Needs are in bytes over the whole model, ``activation_need`` for one token."""
+
+    weights: frozenset[str]
+    states: frozenset[str]
+    weight_need: int
+    state_need: int
+    activation_need: int
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Whether a trace can run on a design at all; ``reason`` names need and have in KiB where it cannot."""
+
+    feasible: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Traffic:
+    """[n] bytes each. ``dram_*``: to and from DRAM, by what is moved. The others: reads and writes of on-chip memories,
+    ``stream_*`` of the double buffers through which weights pass that are not resident."""
+
+    dram_weights: Ints
+    dram_state: Ints
+    dram_activations: Ints
+    weight_reads: Floats
+    stream_reads: Floats
+    stream_writes: Floats
+    activation_reads: Floats
+    activation_writes: Floats
+    state_reads: Floats
+    state_writes: Floats
+
+    @property
+    def dram(self) -> Ints:
+        """[n]: all bytes to and from DRAM."""
+        return np.asarray(self.dram_weights + self.dram_state + self.dram_activations)
+
+    @property
+    def sram(self) -> Floats:
+        """[n]: all bytes read and written on chip."""
+        reads = self.weight_reads + self.stream_reads + self.activation_reads + self.state_reads
+        return np.asarray(reads + self.stream_writes + self.activation_writes + self.state_writes)
+
+
+def place(ops: Ops, design: Design) -> Placement:
+    """What ``design`` keeps on chip of the model that ``ops`` (in the design's own formats) ran."""
+    weights = dict(zip(WEIGHT_GROUPS, _group_bytes(ops, ops.weight_bytes, _weight_masks(ops)), strict=True))
+    state_bytes = np.maximum(ops.state_read_bytes, ops.state_write_bytes)
+    states = dict(zip(STATE_GROUPS, _group_bytes(ops, state_bytes, _state_masks(ops)), strict=True))
+    kept_weights = _keep(weights, design.weight_memory_kib * 1024)
+    kept_states = _keep(states, design.state_memory_kib * 1024)
+    per_token = -(-(ops.input_bytes + ops.output_bytes) // np.maximum(ops.tokens, 1))
+    return Placement(
+        weights=kept_weights,
+        states=kept_states,
+        weight_need=sum(weights.values()),
+        state_need=sum(states.values()),
+        activation_need=int(per_token.max(initial=0)),
+        complete=len(kept_weights) == len(WEIGHT_GROUPS) and len(kept_states) == len(STATE_GROUPS),
+    )
+
+
+def fit(placement: Placement, design: Design) -> Fit:
+    """Whether a design without DRAM holds everything; with DRAM everything fits."""
+    if design.dram is not None:
+        return Fit(True)
+    needs = (
+        ("weights", placement.weight_need, design.weight_memory_kib, "weight_memory_kib"),
+        ("state", placement.state_need, design.state_memory_kib, "state_memory_kib"),
+        ("activations of one token", placement.activation_need, design.activation_memory_kib, "activation_memory_kib"),
+    )
+    short = [
+        f"{what} need {need / 1024:.1f} KiB, {field} is {have}" for what, need, have, field in needs if need > have * 1024
+    ]
+    return Fit(not short, f"{design.name} has no dram: " + "; ".join(short) if short else "")
+
+
+def traffic(ops: Ops, design: Design, placement: Placement) -> Traffic:
+    """Bytes of each operation on ``design``; ``ops`` in the design's own formats, ``placement`` from :func:`place`."""
+    linear, embedding = ops.is_kind("linear"), ops.is_kind("embedding")
+    one_bit = design.kind == "one_bit"
+    rows, cols = (GPU_TILE, GPU_TILE) if isinstance(design, GpuDesign) else (design.rows, design.cols)
+    capacity = design.activation_memory_kib * 1024
+
+    streamed = ~_members(_weight_masks(ops), WEIGHT_GROUPS, placement.weights)
+    stored = np.where(embedding, ops.input_bytes, ops.weight_bytes)  # an embedding fetches rows of the table
+    weights = np.where(streamed, stored, 0)
+    inputs = np.where(embedding, 0, ops.input_bytes)
+
+    token_bytes = (inputs + ops.output_bytes) / np.maximum(ops.tokens, 1)
+    chunked = placement.complete & (token_bytes <= capacity)
+    spilled = (inputs + ops.output_bytes > capacity) & ~chunked
+    chunks = np.minimum(-(-2 * inputs // max(capacity, 1)), np.maximum(ops.tokens, 1))
+    output_tiles = -(-ops.outputs // cols)
+    again_inputs = weights + inputs * output_tiles
+    again_weights = weights * np.maximum(chunks, 1) + inputs
+    reload = spilled & linear & (again_weights <= again_inputs)
+    reread = spilled & linear & ~reload
+    dram_weights = np.where(reload, weights * np.maximum(chunks, 1), weights)
+    dram_inputs = np.where(spilled, np.where(reread, inputs * output_tiles, inputs), 0)
+    dram_outputs = np.where(spilled, ops.output_bytes, 0)
+
+    resident_state = _members(_state_masks(ops), STATE_GROUPS, placement.states)
+    state_in = np.where(resident_state, 0, ops.state_read_bytes)
+    state_out = np.where(resident_state, 0, ops.state_write_bytes)
+
+    token_tiles = -(-ops.tokens // rows)
+    attention = ops.is_kind("attention")
+    if isinstance(design, GpuDesign):
+        array_reads = np.where(linear, output_tiles, 1)
+    else:
+        planes = np.maximum(ops.weight_planes, 1) if one_bit else array_passes(ops, design)
+        array_reads = np.where(linear, output_tiles * planes, np.where(ops.is_kind("rmsnorm", "gated_rmsnorm"), 2, 1))
+    weight_reads = (stored * np.where(linear, token_tiles, 1)).astype(np.float64)
+    entering = np.where(linear & one_bit, ops.tokens * ops.inputs, 0)
+    return Traffic(
+        dram_weights=dram_weights,
+        dram_state=state_in + state_out,
+        dram_activations=dram_inputs + dram_outputs,
+        weight_reads=np.where(streamed, 0.0, weight_reads),
+        stream_reads=np.where(streamed, weight_reads, 0.0),
+        stream_writes=dram_weights.astype(np.float64),
+        activation_reads=inputs * array_reads + entering * _QUANTIZER_INPUT_BITS / 8 + dram_outputs,
+        activation_writes=ops.output_bytes + entering * ops.activation_bits / 8 + dram_inputs,
+        state_reads=(ops.state_read_bytes * np.where(attention, token_tiles, 1) + state_out).astype(np.float64),
+        state_writes=(ops.state_write_bytes + state_in).astype(np.float64),
+    )
+
+
+def _weight_masks(ops: Ops) -> list[Bools]:
+    """The groups of ``WEIGHT_GROUPS``; embedding rows are rows of the head's table."""
+    head = ops.is_head | ops.is_kind("embedding")
+    linear = ops.is_kind("linear") & ~head
+    return [~linear & ~head, linear, head]
+
+
+def _state_masks(ops: Ops) -> list[Bools]:
+    return [ops.is_kind(group) for group in STATE_GROUPS]
+
+
+def _group_bytes(ops: Ops, sizes: Ints, masks: list[Bools]) -> list[int]:
+    """Bytes of each group: the greatest sum over one step."""
+    _, step = np.unique(ops.step, return_inverse=True)
+    return [int(np.bincount(step, weights=np.where(mask, sizes, 0)).max(initial=0)) for mask in masks]
+
+
+def _keep(sizes: dict[str, int], capacity: int) -> frozenset[str]:
+    """The groups that stay: smallest first, as long as they fit together."""
+    kept, used = set(), 0
+    for group in sorted(sizes, key=lambda name: sizes[name]):
+        if used + sizes[group] > capacity:
+            break
+        kept.add(group)
+        used += sizes[group]
+    return frozenset(kept)
+
+
+def _members(masks: list[Bools], groups: tuple[str, ...], kept: frozenset[str]) -> Bools:
+    return np.asarray(np.any([mask for mask, group in zip(masks, groups, strict=True) if group in kept] or [masks[0] & False], axis=0))

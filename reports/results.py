@@ -1,0 +1,173 @@
+"""Costs of the subjects on the designs, as the frames that tables, figures and words are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ..designs.design import Design, Fp16ArrayDesign, GpuDesign, OneBitDesign
+from ..energy_models.cost import cost, fits
+from ..energy_models.summary import energy_ratio, per_token
+from ..energy_models.technology import Figure, dram_figures, gpu_figures, load_technology
+from . import measures as m
+from .subjects import PHASES, Subject
+from .tables import frame
+
+GPU = "GPU"
+_KEYS = ["model", "phase", "design", "role"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One figure of a technology table and what it is used for."""
+
+    name: str
+    figure: Figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """Everything a report shows.
+
+    ``phase``: the one that stands first. ``comparison``: :data:`~.tables.FIELDS`, both phases. ``parts``, ``kinds``
+    (µJ) and ``traffic`` (bytes): per token, with model, phase, design and role in front; ``memory``: bytes per model and
+    role. ``left_out``: a sentence for each design on which a model does not fit. ``sources``: every figure behind them.
+    """
+
+    phase: str
+    subjects: Sequence[Subject]
+    comparison: pd.DataFrame
+    parts: pd.DataFrame
+    kinds: pd.DataFrame
+    traffic: pd.DataFrame
+    memory: pd.DataFrame
+    left_out: Sequence[str]
+    sources: Sequence[Source]
+
+
+def results(chosen: Sequence[tuple[Subject, Sequence[Design]]], phase: str) -> Results:
+    """Each subject on its designs, in both phases.
+
+    A one-bit row is set against the FP16 array named ``<design>/fp16`` if that is among the designs and fits.
+    Raises ``ValueError`` where nothing fits at all.
+    """
+    rows: list[dict[str, object]] = []
+    frames: dict[str, list[pd.DataFrame]] = {"parts": [], "kinds": [], "traffic": []}
+    left_out: dict[str, None] = {}
+    used: dict[str, Design] = {}
+    for subject, designs in chosen:
+        for each in PHASES:
+            trace = subject.traces[each]
+            fitting = []
+            for design in designs:
+                fit = fits(trace, design)
+                if fit.feasible:
+                    fitting.append(design)
+                else:
+                    left_out[f"{m.label(subject.model)} is left out on {fit.reason}."] = None
+            if not fitting:
+                continue
+            used |= {d.name: d for d in fitting}
+            costs = cost(trace, fitting)
+            rows += _rows(subject, each, fitting, costs)
+            for design in fitting:
+                keys = {"model": subject.model, "phase": each, "design": design.name, "role": role(design)}
+                own = costs[costs["design"] == design.name]
+                for name, measured in (
+                    ("parts", m.energy_parts(own)),
+                    ("kinds", m.energy_kinds(own)),
+                    ("traffic", m.dram_traffic(own, trace)),
+                ):
+                    value = measured.columns[-1]
+                    frames[name].append(measured.assign(**keys, **{value: measured[value] / tokens(subject, each)}))
+    if not rows:
+        raise ValueError("nothing to compare: " + " ".join(left_out))
+    joined = {
+        n: pd.concat(f, ignore_index=True)[[*_KEYS, *f[0].columns.drop(_KEYS)]] for n, f in frames.items()
+    }
+    memory = [m.memory_parts(s.config, s.precision).assign(model=s.model) for s, _ in chosen]
+    return Results(
+        phase=phase,
+        subjects=[s for s, _ in chosen],
+        comparison=frame(rows),
+        memory=pd.concat(memory, ignore_index=True),
+        left_out=list(left_out),
+        sources=list(_sources(list(used.values()))),
+        **joined,
+    )
+
+
+def tokens(subject: Subject, phase: str) -> int:
+    """Tokens that the trace of ``phase`` processed."""
+    ops = subject.traces[phase].ops
+    return int(ops.loc[ops["kind"] == "embedding", "tokens"].sum())
+
+
+def role(design: Design) -> str:
+    """``one-bit``, ``FP16`` or ``GPU``."""
+    return {OneBitDesign: m.ONE_BIT, Fp16ArrayDesign: m.FP16, GpuDesign: GPU}[type(design)]
+
+
+def memory_system(design: Design) -> str:
+    """The memories in words, the same for designs that may be compared: ``LPDDR5 51.2 GB/s + 2.0 MiB on chip``."""
+    kib = design.weight_memory_kib + design.activation_memory_kib + design.state_memory_kib
+    on_chip = f"{kib / 1024:.3g} MiB on chip" if kib >= 1024 else f"{kib} KiB on chip"
+    if design.dram is None:
+        return on_chip
+    return f"{design.dram.kind.upper()} {design.dram.bandwidth_gb_per_s:,.5g} GB/s + {on_chip}"
+
+
+def _rows(subject: Subject, phase: str, designs: Sequence[Design], costs: pd.DataFrame) -> Iterator[dict[str, object]]:
+    totals = per_token(costs, tokens(subject, phase)).set_index("design")
+    kept = m.memory_parts(subject.config, subject.precision).groupby("role")["bytes"].sum()
+    names = {d.name for d in designs}
+    for design in designs:
+        total = totals.loc[design.name]
+        row: dict[str, object] = {
+            "model": subject.model,
+            "phase": phase,
+            "design": design.name,
+            "role": role(design),
+            "memory_system": memory_system(design),
+            "basis": "board power × roofline time" if isinstance(design, GpuDesign) else "operations × sourced energies",
+            "batch": 1,
+            "prompt_length": subject.prompt_length,
+            "energy_uj": total["energy_uj_per_token"],
+            "energy_low_uj": total["energy_uj_per_token_low"],
+            "energy_high_uj": total["energy_uj_per_token_high"],
+            "latency_s": total["latency_us_per_token"] * 1e-6,
+            "tokens_per_s": total["tokens_per_s"],
+            "dram_bytes": total["dram_bytes_per_token"],
+            "bound": total["bound"],
+            "bound_share": total["bound_share"],
+            "memory_bytes": kept[m.ONE_BIT if isinstance(design, OneBitDesign) else m.FP16],
+        }
+        if isinstance(design, OneBitDesign):
+            moved = m.dram_traffic(costs[costs["design"] == design.name], subject.traces[phase]).set_index("part")["bytes"]
+            row["not_binary_share"] = 1 - moved[m.BINARY] / moved.sum() if moved.sum() else None
+            row["bits_per_byte"] = subject.quality.bits_per_byte if subject.quality else None
+            twin = f"{design.name}/fp16"
+            if twin in names:
+                ratio = energy_ratio(costs, design.name, twin)
+                row |= {"baseline": twin, "ratio": ratio.typical, "ratio_low": ratio.low, "ratio_high": ratio.high}
+        yield row
+
+
+def _sources(designs: Sequence[Design]) -> Iterator[Source]:
+    technologies = dict.fromkeys(d.technology for d in designs if not isinstance(d, GpuDesign))
+    for name in technologies:
+        table = load_technology(name)
+        for field, value in table:
+            if isinstance(value, Figure):
+                yield Source(f"{name}: {field.replace('_', ' ')}", value)
+        for point in table.sram:
+            yield Source(f"{name}: {point.capacity_kib:g} KiB SRAM read", point.read)
+            yield Source(f"{name}: {point.capacity_kib:g} KiB SRAM write", point.write)
+    arrays = [d for d in designs if not isinstance(d, GpuDesign)]
+    for kind in dict.fromkeys(d.dram.kind for d in arrays if d.dram):
+        yield Source(f"{kind.upper()} transfer", dram_figures()[kind])
+    if len(arrays) < len(designs):
+        for field, figure in gpu_figures().items():
+            yield Source(f"GPU: {field.replace('_', ' ')}", figure)

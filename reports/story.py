@@ -1,0 +1,231 @@
+"""The words of a report, each number in them taken from the results."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import pandas as pd
+
+from . import figures
+from . import measures as m
+from . import quantities as q
+from .page import Card, Page, PageTable, Row, Section, comparison_table
+from .plotting import Picture
+from .results import GPU, Results
+from .subjects import Quality
+from .tables import COLUMNS, Column
+
+SOURCE_KINDS = ("silicon", "post-layout", "datasheet", "model", "derived", "estimate")
+"""Kinds of source, from what was measured on a chip to what was guessed."""
+
+_SOURCE_COLUMNS = (
+    Column("figure", str, numeric=False),
+    Column("value", str),
+    Column("low–high", str),
+    Column("unit", str, numeric=False),
+    Column("kind", str, numeric=False),
+    Column("source", str, numeric=False),
+)
+
+
+def leading(results: Results) -> pd.DataFrame:
+    """The rows of the first thing a reader sees: one-bit and FP16 of the largest model's family on the first design."""
+    rows = results.comparison
+    one_bit = rows[(rows["phase"] == results.phase) & rows["ratio"].notna()]
+    if one_bit.empty:
+        return one_bit
+    largest = one_bit.loc[one_bit["memory_bytes"].idxmax()]
+    of_family = one_bit[one_bit["model"].map(m.family) == m.family(str(largest["model"]))]
+    of_design = of_family[of_family["design"] == largest["design"]]
+    pairs = rows[
+        (rows["phase"] == results.phase)
+        & rows["model"].isin(of_design["model"])
+        & rows["design"].isin({largest["design"], largest["baseline"]})
+    ]
+    return pairs.reset_index(drop=True)
+
+
+def pictures(results: Results) -> dict[str, list[Picture]]:
+    """The figures by the section they stand in; those that the results do not carry are left out."""
+    lead = leading(results)
+    if lead.empty:
+        return {}
+    keys = ["model", "phase", "design"]
+    of_lead = lead[keys].drop_duplicates()
+    parts, kinds, traffic = (f.merge(of_lead, on=keys) for f in (results.parts, results.kinds, results.traffic))
+    memory = results.memory[results.memory["model"].isin(lead["model"])]
+    both = results.comparison.merge(lead[["model", "design"]].drop_duplicates(), on=["model", "design"])
+    energy = [figures.energy_per_token(lead, parts), figures.energy_components(parts), figures.energy_kinds(kinds)]
+    storage = [figures.memory_footprint(memory)]
+    if traffic.loc[traffic["role"] == m.ONE_BIT, "bytes"].sum() > 0:
+        storage.append(figures.dram_traffic(traffic))
+    others = results.comparison[
+        (results.comparison["phase"] == results.phase)
+        & ~results.comparison["model"].isin(lead["model"])
+        & (results.comparison["role"] != GPU)
+    ]
+    small = [figures.energy_by_design(rows) for _, rows in others.groupby("model", sort=False)]
+    return {"energy": energy, "memory": storage, "phases": [figures.phases(both)], "small": small}
+
+
+def cards(results: Results) -> list[Card]:
+    """How much less energy, what limits it, how sure we are."""
+    lead = leading(results)
+    bit = lead[lead["role"] == m.ONE_BIT]
+    if bit.empty:
+        return [_certainty(results, results.comparison[results.comparison["role"] != GPU])]
+    who = _listed([m.label(x) for x in bit["model"]])
+    first = Card(
+        ask="How much less energy than FP16?",
+        number=span(bit["ratio"], q.factor),
+        what="less energy per token",
+        why=f"{q.factor(bit['ratio_low'].min())[:-1]}–{q.factor(bit['ratio_high'].max())} over the ranges of the sourced "
+        f"figures. {who} on {bit['design'].iloc[0]} beside an FP16 array of equal throughput on the same memory "
+        f"system ({bit['memory_system'].iloc[0]}).",
+    )
+    return [first, _limit(results, bit), _certainty(results, bit)]
+
+
+def _limit(results: Results, bit: pd.DataFrame) -> Card:
+    row = bit.loc[bit["memory_bytes"].idxmax()]
+    keys = {k: row[k] for k in ("model", "phase", "design")}
+    traffic = _of(results.traffic, keys).set_index("part")["bytes"]
+    energy = _of(results.parts, keys).set_index("part")["energy_uj"]
+    share = energy / energy.sum()
+    moved = float(share[[p for p in m.PARTS if p.startswith("DRAM")]].sum())
+    if traffic.sum() == 0 or moved < 0.5:
+        top = share.idxmax()
+        return Card(
+            ask="What limits it?", number=q.share(share[top]), what=f"of the energy is spent in: {top}",
+            why=f"{m.label(row['model'])}, {row['phase']}: "
+            + _listed([f"{p} {q.share(v)}" for p, v in share.sort_values(ascending=False).head(4).items()])
+            + ".",
+        )  # fmt: skip
+    return Card(
+        ask="What limits it?",
+        number=span(bit["not_binary_share"], q.share),
+        what="of the DRAM traffic is not the binary weights",
+        why=f"A token of {m.label(row['model'])} moves {q.size(traffic[m.BINARY])} of binary weights, but also "
+        f"{q.size(traffic['embedding and head'])} of embedding and head and {q.size(traffic['state'])} of recurrent "
+        f"state, which do not shrink with the weights. DRAM takes {q.share(moved)} of the energy.",
+    )
+
+
+def _certainty(results: Results, rows: pd.DataFrame) -> Card:
+    row = rows.loc[rows["memory_bytes"].idxmax()]
+    counts = Counter(s.figure.kind for s in results.sources)
+    kinds = _listed([f"{counts.get(k, 0)} {k}" for k in SOURCE_KINDS if counts.get(k, 0) or k == "silicon"])
+    return Card(
+        ask="How sure are we?",
+        number=q.energy_range(row["energy_low_uj"], row["energy_high_uj"]),
+        what=f"around {q.energy(row['energy_uj'])} per token ({m.label(row['model'])})",
+        why=f"The range carries the low and the high value of {len(results.sources)} sourced figures: {kinds}. "
+        "The cycle counts are a closed form, not yet held against RTL.",
+    )
+
+
+def page(results: Results, drawn: dict[str, list[Picture]], command: str, versions: Sequence[tuple[str, str]]) -> Page:
+    """The whole page."""
+    lead = leading(results)
+    bit = lead[lead["role"] == m.ONE_BIT]
+    title = figures.energy_title(lead) if len(bit) else "What a token costs"
+    where = f" on {bit['design'].iloc[0]} ({bit['memory_system'].iloc[0]})" if len(bit) else ""
+    text = f"{results.phase.capitalize()} at batch 1{where}, costed operation by operation. FP16 is the same model on an array of equal throughput and the same memory system."  # fmt: skip
+    sections = [
+        _comparison(results),
+        Section(title="Where the energy goes", pictures=drawn.get("energy", [])),
+        Section(title="What has to be kept, and what has to be moved", pictures=drawn.get("memory", [])),
+        Section(title="Decode against prefill", pictures=drawn.get("phases", [])),
+        Section(title="The model that really ran", texts=_quality(results), pictures=drawn.get("small", [])),
+        Section(title="How it was found", notes=_method(results)),
+        Section(
+            title="Every figure behind the energies, with its source",
+            texts=[f"{len(results.sources)} figures; energies are of one action or one bit."],
+            tables=[_sources(results)],
+        ),
+    ]
+    shown = [s for s in sections if s.texts or s.tables or s.pictures or s.notes]
+    return Page(title=title, lead=text, cards=cards(results), sections=shown, command=command, versions=versions)
+
+
+def _comparison(results: Results) -> Section:
+    rows = results.comparison[results.comparison["phase"] == results.phase]
+    gpu = rows[rows["role"] == GPU]
+    tables = [comparison_table(rows[rows["role"] != GPU], "Energy, time and memory per token")]
+    texts = [
+        "A ratio stands only between designs with the same memory system; the FP16 twin has the same memories, the same "
+        "DRAM and as many multiply-accumulates a second."
+    ]
+    notes = list(results.left_out)
+    sections = Section(title=f"The comparison: {results.phase}, batch 1", texts=texts, tables=tables, notes=notes)
+    if gpu.empty:
+        return sections
+    columns = [c for c in COLUMNS if c.title not in ("times less than FP16", "bits/byte")]
+    table = comparison_table(gpu, "GPU: board power times roofline time", columns)
+    note = (
+        "The GPU rows of the second table are board power × roofline time of an FP16 model on another memory system. They "
+        "include what a board spends beyond the chip, so no ratio is formed with the rows above."
+    )
+    return Section(title=sections.title, texts=texts, tables=[*tables, table], notes=[note, *notes])
+
+
+def _quality(results: Results) -> list[str]:
+    return [
+        f"{m.label(s.model)} read {v.bytes:,} bytes in {v.files} held-out files of the standard library of {v.text} "
+        f"bit-accurately, as the hardware will: {v.bits_per_byte:.3f} bits per byte ({_compressors(v)}). Its traces are "
+        "recorded from that text; those of the other models follow from their dimensions alone."
+        for s in results.subjects
+        if (v := s.quality)
+    ]
+
+
+def _compressors(v: Quality) -> str:
+    return f"gzip −9: {v.gzip:.3f}, xz −9e: {v.xz:.3f}, file by file"
+
+
+def _method(results: Results) -> list[str]:
+    length = results.subjects[0].prompt_length
+    return [
+        f"One token costs the energy of every operation of a decode step with {length:,} tokens in the context, or, in a "
+        f"prefill, of a {length:,}-token prompt divided by its tokens; batch 1.",
+        "Cycles of an operation: the greater of compute and memory, with the fill and drain of the array. Energy: actions × "
+        "energy per action, and leakage for as long as the operation runs.",
+        "Low and high take every figure at its low and at its high end at once: an outer range, not a standard deviation. "
+        "The range of a ratio takes FP16 and one-bit at the same ends, because they share the memory and the technology; "
+        + "each group of figures (DRAM, on-chip memory, arithmetic, leakage) is moved on its own.",
+        "FP16: weights, activations, state and head in 16 bit. One-bit: binary planes, 16-bit α and β per input channel, "
+        "8-bit activations into the array, an 8-bit tied embedding and head, "
+        + f"{results.subjects[0].precision.state_bits}-bit state. The activation quantizer is xnorscan's; the papers leave "
+        "activations in FP16.",
+        "State and weights stay on chip where the design's memories hold them; otherwise every step moves them.",
+    ]
+
+
+def _sources(results: Results) -> PageTable:
+    rows = [
+        Row((s.name, f"{f.value:.3g}", f"{f.low:.3g}–{f.high:.3g}", f.unit, f.kind, f.source))
+        for s in results.sources
+        for f in (s.figure,)
+    ]
+    return PageTable("Sources", _SOURCE_COLUMNS, rows, sources=True)
+
+
+def span(values: pd.Series, show: object) -> str:
+    """``7.5–9.7×`` of the least and the greatest value, or one of them where they read the same."""
+    assert callable(show)
+    low, high = show(float(values.min())), show(float(values.max()))
+    if low == high:
+        return str(low)
+    return f"{low.rstrip('× %')}–{high}"
+
+
+def _listed(items: Sequence[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def _of(rows: pd.DataFrame, keys: dict[str, object]) -> pd.DataFrame:
+    chosen = rows
+    for name, value in keys.items():
+        chosen = chosen[chosen[name] == value]
+    return chosen

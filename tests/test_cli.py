@@ -1,0 +1,479 @@
+"""The command line as a user meets it: what each verb prints and writes, and what it says to wrong arguments."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import save_file
+
+from oracles.random_models import random_packed_model, tiny_config
+from xnorscan import cli
+from xnorscan.models.operations import shape_trace
+from xnorscan.models.packed import read_packed, write_packed
+from xnorscan.models.published import MODELS, get_config
+from xnorscan.traces.parquet import read_trace, write_trace
+
+VERBS = ("compare", "run", "generate", "trace", "cost", "convert", "models", "designs", "doctor")
+TEXT = b"import os\n\n\ndef main() -> None:\n    print(os.getcwd())\n"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a call of the command left: exit code and both streams."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Standard output, which must be one JSON value."""
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def xnorscan(capsys: pytest.CaptureFixture[str]):
+    def call(*arguments: object) -> Result:
+        with pytest.raises(SystemExit) as exit_:
+            cli.main([str(a) for a in arguments])
+        captured = capsys.readouterr()
+        return Result(int(exit_.value.code or 0), captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def refused(xnorscan):
+    """Call with wrong input; the one line that comes, after checking that nothing else does."""
+
+    def call(*arguments: object) -> str:
+        result = xnorscan(*arguments)
+        assert result.code == 2
+        assert result.out == ""
+        assert result.err.startswith("xnorscan: ")
+        assert result.err.count("\n") == 1
+        return result.err.removeprefix("xnorscan: ").rstrip("\n")
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A byte-level model of random weights in a packed file."""
+    path = tmp_path_factory.mktemp("model") / "random.xnor"
+    config = replace(tiny_config("mamba2"), name="random", vocab_size=256)
+    write_packed(random_packed_model(config, seed=0), path)
+    return path
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "text.py"
+    path.write_bytes(TEXT)
+    return path
+
+
+class TestHelp:
+    def test_lists_every_verb(self, xnorscan) -> None:
+        result = xnorscan("--help")
+        assert result.code == 0
+        assert all(f" {verb} " in result.out for verb in VERBS)
+
+    @pytest.mark.parametrize("verb", VERBS)
+    def test_of_a_verb(self, xnorscan, verb: str) -> None:
+        result = xnorscan(verb, "-h")
+        assert result.code == 0
+        assert f"xnorscan {verb}" in result.out
+
+    @pytest.mark.parametrize("verb", ["run", "trace", "cost", "convert", "models", "designs", "doctor"])
+    def test_verbs_that_print_a_table_print_json(self, xnorscan, verb: str) -> None:
+        assert "--json" in xnorscan(verb, "-h").out
+
+    def test_version(self, xnorscan) -> None:
+        from xnorscan import __version__
+
+        assert xnorscan("--version").out == f"xnorscan {__version__}\n"
+
+    def test_nothing_given_shows_help(self, xnorscan) -> None:
+        result = xnorscan()
+        assert "Usage" in result.out + result.err
+
+
+class TestUsage:
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("fly",),
+            ("trace",),
+            ("models", "--colour"),
+            ("trace", "bi-mamba-2.7b", "--phase", "sideways"),
+            ("trace", "bi-mamba-2.7b", "--batch", "many"),
+            ("trace", "bi-mamba-2.7b", "--head", "fp4"),
+            ("run", "tiny", "--quantizer", "sqrt"),
+            ("generate", "tiny"),
+            ("generate", "tiny", "--prompt", "x", "--tokens", "0"),
+            ("convert", "checkpoint.safetensors"),
+            ("convert", "checkpoint.safetensors", "-o", "x", "--keep", "int4"),
+        ],
+    )
+    def test_wrong_usage_exits_2_without_a_traceback(self, xnorscan, arguments: tuple[str, ...]) -> None:
+        result = xnorscan(*arguments)
+        assert result.code == 2
+        assert "Usage: xnorscan" in result.err
+        assert "Traceback" not in result.err
+
+    def test_interrupt_exits_130(self, xnorscan, monkeypatch: pytest.MonkeyPatch) -> None:
+        def interrupted() -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("xnorscan.doctor.examine", interrupted)
+        assert xnorscan("doctor").code == 130
+
+    def test_a_defect_of_ours_is_not_taken_for_wrong_input(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def defective() -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr("xnorscan.doctor.examine", defective)
+        with pytest.raises(ZeroDivisionError):
+            cli.main(["doctor"])
+
+    def test_a_closed_pipe_is_no_error(self) -> None:
+        command = f"{sys.executable} -m xnorscan.cli models --json | head -c 1"
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+        assert (done.stdout, done.stderr) == ("[", "")
+
+
+class TestModels:
+    def test_table(self, xnorscan) -> None:
+        result = xnorscan("models")
+        assert result.code == 0
+        assert all(name in result.out for name in MODELS)
+
+    def test_json(self, xnorscan) -> None:
+        rows = {row["name"]: row for row in xnorscan("models", "--json").json}
+        assert rows.keys() == MODELS.keys()
+        bimamba = rows["bi-mamba-2.7b-v50288"]
+        assert bimamba["d_model"] == 2560
+        assert bimamba["parameters"] == 2_702_599_680
+        assert round(bimamba["fp16_gib"], 2) == 5.03
+        assert round(bimamba["one_bit_gib"], 2) == 0.55
+        assert rows["mamba2-2.7b"]["one_bit_gib"] is None
+
+
+class TestDesigns:
+    def test_table(self, xnorscan) -> None:
+        result = xnorscan("designs")
+        assert result.code == 0
+        assert "edge-28nm" in result.out
+        assert "gpu-h100" in result.out
+
+    def test_json(self, xnorscan) -> None:
+        from xnorscan.designs.design import preset_names
+
+        rows = {row["name"]: row for row in xnorscan("designs", "--json").json}
+        assert tuple(rows) == preset_names()
+        edge = rows["edge-28nm"]
+        assert edge["peak_gmac_per_s"] == edge["rows"] * edge["cols"] * edge["lanes"] * edge["clock_mhz"] / 1e3
+        assert edge["dram_kind"] == "lpddr5"
+
+
+class TestTrace:
+    def test_summary_and_file(self, xnorscan, tmp_path: Path) -> None:
+        path = tmp_path / "decode.parquet"
+        result = xnorscan("trace", "bi-mamba-2.7b", "--batch", 2, "--state-bits", 8, "-o", path, "--json")
+        rows = {row["name"]: row for row in result.json}
+        assert rows["in_proj"]["ops"] == 64
+        assert rows["in_proj"]["tokens"] == 128
+        written = read_trace(path)
+        assert (written.metadata.model, written.metadata.batch) == ("bi-mamba-2.7b", 2)
+        assert set(written.ops.query("kind == 'scan'").state_bits) == {8}
+        assert os.listdir(tmp_path) == ["decode.parquet"]
+
+    def test_prefill_and_binary_head(self, xnorscan, tmp_path: Path) -> None:
+        path = tmp_path / "prefill.parquet"
+        assert xnorscan("trace", "tiny", "--phase", "prefill", "--length", 7, "--head", "binary", "-o", path).code == 0
+        ops = read_trace(path).ops.set_index("name")
+        assert ops.loc["lm_head", "weight_planes"] == 1
+        assert set(ops.loc["in_proj", "tokens"]) == {7}
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("bimamba-2.7b",), "no model is named 'bimamba-2.7b'; known names near it: bi-mamba-2.7b"),
+            (("tiny", "--state-bits", 9), "state_bits is 9, it must be one of 8, 12, 16"),
+            (("tiny", "--batch", 0), "batch is 0"),
+            (("tiny", "--phase", "prefill", "--length", 0), "length is 0"),
+            (("tiny", "-o", "trace.csv"), "trace.csv: the name must end in .parquet"),
+            (("tiny", "-o", "no/such/trace.parquet"), "there is no folder no/such, make it first"),
+        ],
+    )
+    def test_refuses(self, refused, arguments: tuple[object, ...], message: str) -> None:
+        assert message in refused("trace", *arguments)
+
+    def test_refuses_a_folder_as_file(self, refused, tmp_path: Path) -> None:
+        folder = tmp_path / "a.parquet"
+        folder.mkdir()
+        assert refused("trace", "tiny", "-o", folder) == f"{folder}: is a folder, name a file in it"
+
+
+class TestCost:
+    def test_of_a_model_beside_fp16(self, xnorscan) -> None:
+        rows = xnorscan("cost", "bi-mamba-2.7b", "--design", "edge-28nm", "--json").json
+        wholes = {row["design"]: row for row in rows if row["kind"] == "all"}
+        assert wholes.keys() == {"edge-28nm", "edge-28nm/fp16"}
+        assert wholes["edge-28nm"]["energy_pj"] < wholes["edge-28nm/fp16"]["energy_pj"]
+        for design, whole in wholes.items():
+            parts = [row for row in rows if row["design"] == design and row["kind"] != "all"]
+            assert sum(p["energy_pj"] for p in parts) == pytest.approx(whole["energy_pj"])
+            assert sum(p["energy_share"] for p in parts) == pytest.approx(1)
+            assert sum(p["operations"] for p in parts) == whole["operations"] == 64 * 6 + 3
+
+    def test_table_names_the_trace_and_both_designs(self, xnorscan) -> None:
+        out = xnorscan("cost", "tiny", "--design", "up5k", "--baseline", "gpu-h100").out
+        assert "tiny, decode, batch 1" in out
+        assert "up5k" in out
+        assert "gpu-h100" in out
+        assert "bound by" in out
+
+    def test_of_a_trace_file_per_operation(self, xnorscan, tmp_path: Path) -> None:
+        trace = shape_trace(get_config("tiny"), phase="prefill", length=16)
+        write_trace(trace, tmp_path / "t.parquet")
+        rows = xnorscan(
+            "cost", tmp_path / "t.parquet", "--design", "edge-28nm", "--baseline", "gpu-a100", "--per-op", "--json"
+        ).json
+        assert [row["name"] for row in rows if row["design"] == "edge-28nm"] == list(trace.ops.name)
+        assert {row["design"] for row in rows} == {"edge-28nm", "gpu-a100"}
+
+    @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+    def test_writes_every_row(self, xnorscan, tmp_path: Path, suffix: str) -> None:
+        path = tmp_path / f"costs{suffix}"
+        assert xnorscan("cost", "tiny", "--design", "edge-28nm", "-o", path).code == 0
+        written = pd.read_csv(path) if suffix == ".csv" else pd.read_parquet(path)
+        assert len(written) == 2 * len(shape_trace(get_config("tiny"), phase="decode", length=1).ops)
+        assert {"design", "cycles", "energy_pj", "energy_pj_low", "energy_pj_high"} <= set(written)
+        assert os.listdir(tmp_path) == [path.name]
+
+    def test_a_design_of_ones_own(self, xnorscan, tmp_path: Path) -> None:
+        from xnorscan.designs import design
+
+        mine = tmp_path / "mine.yaml"
+        preset = Path(design.__file__).parent / "presets" / "edge-28nm.yaml"
+        mine.write_text(preset.read_text().replace("name: edge-28nm", "name: mine"))
+        rows = xnorscan("cost", "tiny", "--design", mine, "--json").json
+        assert {row["design"] for row in rows} == {"mine", "mine/fp16"}
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("tiniest",), "no model is named 'tiniest'"),
+            (("missing.parquet",), "missing.parquet: No such file or directory"),
+            (("tiny", "--design", "edge"), "no design 'edge'"),
+            (("tiny", "--design", "missing.yaml"), "missing.yaml: No such file or directory"),
+            (("tiny", "--baseline", "gpu"), "no design 'gpu'"),
+            (("tiny", "-o", "costs.xlsx"), "costs.xlsx: the name must end in .csv or .parquet"),
+            (("tiny", "-o", "no/costs.csv"), "there is no folder no, make it first"),
+        ],
+    )
+    def test_refuses(self, refused, arguments: tuple[str, ...], message: str) -> None:
+        assert message in refused("cost", *arguments)
+
+    @pytest.mark.parametrize("content", [b"", b"PAR1", b"name,kind\n", b"PAR1" + bytes(100) + b"PAR1"])
+    def test_refuses_a_broken_trace_file(self, refused, tmp_path: Path, content: bytes) -> None:
+        path = tmp_path / "broken.parquet"
+        path.write_bytes(content)
+        assert refused("cost", path).startswith(f"{path}: ")
+
+    def test_refuses_a_broken_design(self, refused, tmp_path: Path) -> None:
+        path = tmp_path / "broken.yaml"
+        path.write_text("kind: one_bit\nname: broken\nrowz: 4\n")
+        assert refused("cost", "tiny", "--design", path).startswith(f"{path}: ")
+
+
+class TestRun:
+    def test_file(self, xnorscan, packed: Path, text: Path) -> None:
+        (row,) = xnorscan("run", packed, "--text", text, "--json").json
+        assert (row["model"], row["bytes"], row["state_bits"]) == ("random", len(TEXT), 16)
+        assert 1 < row["bits_per_byte"] < 30
+        assert row["tokens_per_s"] == pytest.approx(row["bytes"] / row["seconds"])
+
+    def test_standard_input_equals_file(
+        self, xnorscan, packed: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TEXT)))
+        (from_stdin,) = xnorscan("run", packed, "--json").json
+        (from_file,) = xnorscan("run", packed, "--text", text, "--json").json
+        assert from_stdin["bits_per_byte"] == from_file["bits_per_byte"]
+
+    def test_table(self, xnorscan, packed: Path, text: Path) -> None:
+        out = xnorscan("run", packed, "--text", text).out
+        assert "bits per byte" in out
+        assert "tokens/s" in out
+
+    def test_trace_is_of_what_ran(self, xnorscan, packed: Path, text: Path, tmp_path: Path) -> None:
+        path = tmp_path / "ran.parquet"
+        result = xnorscan("run", packed, "--text", text, "--trace", path, "--state-bits", 12, "--json")
+        assert result.code == 0
+        trace = read_trace(path)
+        assert trace.metadata.recorded
+        assert trace.metadata.prompt_length == len(TEXT)
+        assert trace.metadata.precision["state_bits"] == 12
+        assert trace.ops.query("kind == 'linear'").density.notna().all()
+
+    def test_a_bit_more_of_state_is_seen(self, xnorscan, packed: Path, text: Path) -> None:
+        bits = [
+            xnorscan("run", packed, "--text", text, "--state-bits", width, "--json").json[0]["bits_per_byte"]
+            for width in (8, 32)
+        ]
+        assert bits[0] != bits[1]
+
+    def test_refuses_an_empty_text(self, refused, packed: Path, tmp_path: Path) -> None:
+        (tmp_path / "empty").touch()
+        assert "empty, there is no text to read" in refused("run", packed, "--text", tmp_path / "empty")
+
+    def test_refuses_a_missing_text(self, refused, packed: Path) -> None:
+        assert refused("run", packed, "--text", "nowhere.txt") == "nowhere.txt: No such file or directory"
+
+    def test_refuses_a_model_without_weights(self, refused, text: Path) -> None:
+        message = refused("run", "bi-mamba-2.7b", "--text", text)
+        assert message.startswith("bi-mamba-2.7b comes without weights: name tiny or small")
+
+    def test_refuses_an_unknown_model(self, refused, text: Path) -> None:
+        assert "no model is named 'mambo'" in refused("run", "mambo", "--text", text)
+
+    def test_refuses_a_missing_packed_file(self, refused, text: Path) -> None:
+        assert refused("run", "mine.xnor", "--text", text) == "mine.xnor: No such file or directory"
+
+    def test_refuses_a_truncated_packed_file(self, refused, packed: Path, text: Path, tmp_path: Path) -> None:
+        path = tmp_path / "short.xnor"
+        path.write_bytes(packed.read_bytes()[:-100])
+        assert refused("run", path, "--text", text).startswith(f"{path}: ")
+
+    def test_refuses_what_is_no_packed_file(self, refused, text: Path, tmp_path: Path) -> None:
+        path = tmp_path / "other.xnor"
+        path.write_bytes(gzip.compress(TEXT))
+        assert refused("run", path, "--text", text).startswith(f"{path}: ")
+
+    def test_refuses_a_model_that_reads_no_bytes(self, refused, text: Path, tmp_path: Path) -> None:
+        path = tmp_path / "words.xnor"
+        write_packed(random_packed_model(tiny_config("mamba2"), seed=0), path)
+        assert "byte-level" in refused("run", path, "--text", text)
+
+    def test_refuses_a_trace_that_could_not_be_written(self, refused, packed: Path, text: Path) -> None:
+        assert "no folder no" in refused("run", packed, "--text", text, "--trace", "no/trace.parquet")
+
+
+class TestGenerate:
+    def test_goes_on_from_the_prompt(self, xnorscan, packed: Path) -> None:
+        result = xnorscan("generate", packed, "--prompt", "def ", "--tokens", 5)
+        assert result.code == 0
+        assert result.out.startswith("def ")
+        assert result.out.endswith("\n")
+
+    def test_a_seed_is_a_text(self, xnorscan, packed: Path) -> None:
+        texts = [
+            xnorscan("generate", packed, "--prompt", "x", "--tokens", 20, "--top-k", 50, "--seed", seed).out
+            for seed in (1, 1, 2)
+        ]
+        assert texts[0] == texts[1] != texts[2]
+
+    def test_text_that_was_cut_in_a_character_is_printed(
+        self, xnorscan, packed: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(
+            "xnorscan.sim.run.Simulator.generate", lambda *_, **__: iter([b"a", b"\xce", b"\xb1", b"\xce"])
+        )
+        assert xnorscan("generate", packed, "--prompt", ">", "--tokens", 4).out == ">aα�\n"
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("--top-k", 5, "--temperature", 0), "temperature is 0.0, it must be above 0"),
+            (("--state-bits", 7), "state_bits is 7"),
+        ],
+    )
+    def test_refuses(self, refused, packed: Path, arguments: tuple[object, ...], message: str) -> None:
+        assert message in refused("generate", packed, "--prompt", "x", *arguments)
+
+
+class TestConvert:
+    @pytest.fixture
+    def checkpoint(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """A checkpoint with the released names and FP32 latents, and its model known by the name ``mini``."""
+        config = replace(tiny_config("mamba2"), name="mini")
+        monkeypatch.setitem(MODELS, "mini", config)
+        path = tmp_path / "checkpoint.safetensors"
+        save_file(checkpoint_tensors(random_packed_model(config, seed=3)), path)
+        return path
+
+    def test_report_and_file(self, xnorscan, checkpoint: Path, tmp_path: Path) -> None:
+        packed = tmp_path / "mini.xnor"
+        result = xnorscan("convert", checkpoint, "--model", "mini", "-o", packed)
+        assert result.code == 0
+        assert "latent weights" in result.out
+        assert read_packed(packed).config.name == "mini"
+
+    def test_json_has_every_tensor(self, xnorscan, checkpoint: Path, tmp_path: Path) -> None:
+        packed = tmp_path / "mini.xnor"
+        report = xnorscan("convert", checkpoint, "--model", "mini", "-o", packed, "--keep", "float32", "--json").json
+        assert report["keep"] == "float32"
+        assert report["bytes_after"] == packed.stat().st_size
+        assert sum(t["role"] == "latent" for t in report["tensors"]) == 4
+
+    def test_refuses_and_leaves_nothing(self, refused, checkpoint: Path, tmp_path: Path) -> None:
+        short = tmp_path / "short.safetensors"
+        short.write_bytes(checkpoint.read_bytes()[:-8])
+        before = sorted(tmp_path.iterdir())
+        for source in (short, tmp_path / "missing.safetensors", tmp_path / "notes.txt"):
+            assert str(source) in refused("convert", source, "--model", "mini", "-o", tmp_path / "out.xnor")
+        assert sorted(tmp_path.iterdir()) == before
+
+    def test_refuses_another_models_tensors(self, refused, checkpoint: Path, tmp_path: Path) -> None:
+        assert str(checkpoint) in refused("convert", checkpoint, "--model", "tiny", "-o", tmp_path / "out.xnor")
+
+    def test_the_model_is_found_from_the_shapes(self, xnorscan, checkpoint: Path, tmp_path: Path) -> None:
+        assert xnorscan("convert", checkpoint, "-o", tmp_path / "out.xnor").out.startswith("mini: ")
+
+    def test_refuses_tensors_of_no_known_model(
+        self, refused, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delitem(MODELS, "mini")
+        assert "are those of no model known by name" in refused("convert", checkpoint, "-o", tmp_path / "out.xnor")
+
+    def test_refuses_an_unknown_model(self, refused, checkpoint: Path, tmp_path: Path) -> None:
+        assert "no model is named 'mamboo'" in refused("convert", checkpoint, "--model", "mamboo", "-o", tmp_path / "x")
+
+
+def checkpoint_tensors(model) -> dict[str, np.ndarray]:
+    """The tensors of a released checkpoint that packs to ``model``: latents ±0.01, scales, everything else."""
+    tensors = dict(model.tensors)
+    for name, linear in model.linears.items():
+        bits = np.unpackbits(linear.planes[0].view(np.uint8), axis=1, bitorder="little")[:, : linear.inputs]
+        tensors[f"{name}.weight"] = np.where(bits, 0.01, -0.01).astype(np.float32)
+        tensors[f"{name}.wscale"], tensors[f"{name}.wbias"] = linear.pre[None], linear.shift[None]
+    return {f"backbone.{name}": np.ascontiguousarray(value) for name, value in tensors.items()}
+
+
+class TestDoctor:
+    def test_table(self, xnorscan) -> None:
+        result = xnorscan("doctor")
+        assert result.code == 0
+        assert all(name in result.out for name in ("numba", "g++", "make", "perl", "kernel cache", "cpu"))
+
+    def test_json(self, xnorscan) -> None:
+        rows = {row["name"]: row for row in xnorscan("doctor", "--json").json}
+        assert rows["numba"]["status"] == "ok"
+
+    def test_exits_1_where_the_core_is_not_whole(self, xnorscan, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("xnorscan.doctor.healthy", lambda findings: False)
+        assert xnorscan("doctor").code == 1
