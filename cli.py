@@ -34,12 +34,18 @@ StateBits = Annotated[int, typer.Option(help="Width of the recurrent state: 8, 1
 Head = Annotated[Literal["int8", "binary"], typer.Option(help="How embedding table and head are stored.")]
 Quantizer = Annotated[Literal["pow2", "absmax"], typer.Option(help="Scale of the 8-bit activations.")]
 PhaseOption = Annotated[Phase, typer.Option(help="One decoded token, or a whole prompt.")]
-Designs = Annotated[list[str] | None, typer.Option("--design", help="Preset or YAML file; may be repeated.")]
+Designs = Annotated[
+    list[str] | None, typer.Option("--design", help="A name as in `xnorscan designs`, or a YAML file; may be repeated.")
+]
 Baselines = Annotated[
-    list[str] | None, typer.Option("--baseline", help="Preset or YAML file to compare with; may be repeated.")
+    list[str] | None,
+    typer.Option(
+        "--baseline",
+        help="A design to compare with, or fp16: the FP16 array of equal throughput and memory; may be repeated.",
+    ),
 ]
 
-DEFAULT_DESIGN = "edge-28nm"
+DEFAULT_DESIGN, TWIN = "edge-28nm", "fp16"
 LOOK, WORK = "Look", "Work"
 
 
@@ -86,11 +92,23 @@ def compare(
     baseline: Baselines = None,
     phase: PhaseOption = "decode",
     directory: Annotated[Path, typer.Option("--output", "-o", help="Folder of the report.")] = Path("report"),
+    json: AsJson = False,
 ) -> None:
     """Models on designs beside FP16: a table, figures, CSV, Parquet and one HTML page."""
-    from .reports.compare import compare as make_report
+    from rich.console import Console
 
-    make_report(models or [], design or [], baseline or [], phase, directory, cli_output.console())
+    from .reports import compare as reports
+
+    result = reports.compare(
+        models or reports.MODELS,
+        design,
+        baseline or reports.BASELINES,
+        phase,
+        directory=directory,
+        console=Console(quiet=True) if json else cli_output.console(),
+    )
+    if json:
+        cli_output.show_json(cli_output.records(result.comparison))
 
 
 @app.command(rich_help_panel=WORK)
@@ -203,7 +221,7 @@ def cost(
     if output is not None:
         cli_output.check_output(output, *cli_output.TABLE_SUFFIXES)
     made = _read_or_make_trace(source, phase, batch, length)
-    costs = cost_of(made, _load_designs(design, baseline))
+    costs = cost_of(made, _load_designs(design or [DEFAULT_DESIGN], baseline or [TWIN]))
     if output is not None:
         cli_output.write_table(costs, output)
     rows, columns = (
@@ -329,16 +347,14 @@ def _read_or_make_trace(source: str, phase: Phase, batch: int, length: int) -> T
     return _shape_trace(source, phase, batch, length)
 
 
-def _load_designs(names: list[str] | None, baselines: list[str] | None) -> list[Design]:
-    """The designs, each once, then the baselines: those named, or the FP16 array of equal throughput of each design."""
+def _load_designs(names: list[str], baselines: list[str]) -> list[Design]:
+    """The designs, then the baselines, each once; ``fp16`` stands for the twin of every one-bit design."""
     from .designs.design import OneBitDesign, equal_throughput_baseline, load_design
 
-    named = [load_design(name) for name in names or [DEFAULT_DESIGN]]
-    if baselines:
-        beside = [load_design(name) for name in baselines]
-    else:
-        beside = [equal_throughput_baseline(design) for design in named if isinstance(design, OneBitDesign)]
-    found = [*named, *beside]
+    found = [load_design(name) for name in names]
+    one_bit = [design for design in found if isinstance(design, OneBitDesign)]
+    for name in baselines:
+        found += map(equal_throughput_baseline, one_bit) if name == TWIN else [load_design(name)]
     return [design for index, design in enumerate(found) if design not in found[:index]]
 
 

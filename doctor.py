@@ -21,12 +21,14 @@ Status = Literal["ok", "missing", "outside the range"]
 PURPOSES = {
     "numpy": "arrays",
     "numba": "the bit-accurate kernels",
+    "llvmlite": "the instructions of those kernels",
     "pandas": "traces and costs as tables",
     "pyarrow": "Parquet files",
     "pydantic": "validation of designs and technology tables",
     "pyyaml": "designs and technology tables",
     "safetensors": "checkpoints and packed models",
     "matplotlib": "the figures of a report",
+    "jinja2": "the HTML page of a report",
     "typer": "the command line",
     "rich": "tables and progress in the terminal",
     "packaging": "version ranges, for this check",
@@ -44,7 +46,6 @@ PURPOSES = {
     "hypothesis": "property tests",
     "ruff": "style and format",
     "mypy": "type checking",
-    "pandas-stubs": "type checking",
     "types-pyyaml": "type checking",
     "setuptools": "the packaging test",
 }

@@ -27,7 +27,7 @@ _PRESETS = Path(__file__).parent / "presets"
 
 
 class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Dram(_Value):
@@ -120,7 +120,7 @@ class GpuDesign(_MemorySystem):
 
 
 Design = OneBitDesign | Fp16ArrayDesign | GpuDesign
-_ADAPTER: TypeAdapter[Design] = TypeAdapter(Annotated[Design, Field(discriminator="kind")])
+KINDS: dict[str, type[Design]] = {"one_bit": OneBitDesign, "fp16_array": Fp16ArrayDesign, "gpu": GpuDesign}
 
 
 def preset_names() -> tuple[str, ...]:
@@ -145,7 +145,13 @@ def load_design(name_or_path: str | Path) -> Design:
 
 
 def _read(path: Path) -> Design:
-    return validated(_ADAPTER, read_yaml(path), str(path))
+    data = read_yaml(path)
+    if not isinstance(data, dict):
+        raise ValueError(f"{path}: a design is a mapping of fields to values, starting with kind")
+    kind = data.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ValueError(f"{path}: kind is {kind!r}, it must be one of {', '.join(KINDS)}")
+    return validated(TypeAdapter(KINDS[kind]), data, str(path))
 
 
 def equal_throughput_baseline(design: Design) -> Fp16ArrayDesign:

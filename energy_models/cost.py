@@ -12,14 +12,15 @@ from ..traces.trace import Trace
 from .cycles import compute_cycles
 from .energy import COMPONENTS, Energy, energies
 from .gpu import gpu_compute_cycles, gpu_energy
-from .ops import Floats, Ints, Ops
+from .ops import Ints, Ops
 from .technology import load_technology
 from .traffic import Fit, Traffic, fit, place, traffic
 
 RANGE = ("_low", "", "_high")
 """Suffixes of an energy column: low, typical, high."""
+IDENTITY = ("step", "layer", "name", "kind")
 COLUMNS: tuple[str, ...] = (
-    "design", "step", "layer", "name", "kind", "count", "compute_cycles", "memory_cycles", "cycles", "bound", "time_s",
+    "design", *IDENTITY, "count", "compute_cycles", "memory_cycles", "cycles", "bound", "time_s",
     "dram_bytes", "dram_weight_bytes", "dram_state_bytes", "dram_activation_bytes", "sram_bytes",
     *(f"energy_{component}_pj" for component in COMPONENTS), "energy_pj", "energy_pj_low", "energy_pj_high",
     *(f"energy_{component}_pj{end}" for component in COMPONENTS for end in ("_low", "_high")),
@@ -33,10 +34,10 @@ def cost(trace: Trace, designs: Sequence[Design]) -> pd.DataFrame:
     FP16 designs and GPUs run the same operations with 16-bit weights, activations, state and head.
 
     Columns: ``design``; ``step``, ``layer``, ``name``, ``kind`` of the operation; ``count`` (operations that the row
-    stands for, 1); ``compute_cycles``, ``memory_cycles`` (DRAM), ``cycles`` = the greater; ``bound``: ``compute``, or the
-    largest part of the DRAM traffic that bounds it (``weights``, ``head``, ``state``, ``activations``); ``time_s``; bytes
-    of DRAM by what they are, bytes read and written on chip; energy in pJ by component and in all, each with low and high
-    (every figure of the technology tables at its low, or at its high, together).
+    stands for, 1); ``compute_cycles``, ``memory_cycles`` (DRAM), ``cycles`` = the greater; ``bound``: ``compute``, or
+    the largest part of the DRAM traffic that bounds it (``weights``, ``head``, ``state``, ``activations``); ``time_s``;
+    bytes of DRAM by what they are, bytes read and written on chip; energy in pJ by component and in all, each with low
+    and high (every figure of the technology tables at its low, or at its high, together).
 
     Raises ``ValueError`` where a design without DRAM cannot hold the model (need and have in KiB), where two designs
     have one name, and where a technology is unknown.
@@ -49,7 +50,7 @@ def cost(trace: Trace, designs: Sequence[Design]) -> pd.DataFrame:
         raise ValueError("no design is given; cost needs at least one")
     ops = Ops.from_frame(trace.ops)
     fp16 = ops.as_fp16() if any(design.kind != "one_bit" for design in designs) else ops
-    identity = trace.ops[["step", "layer", "name", "kind"]]
+    identity = trace.ops[list(IDENTITY)]
     frames = [_cost(identity, ops if design.kind == "one_bit" else fp16, design) for design in designs]
     return pd.concat(frames, ignore_index=True)
 
@@ -80,7 +81,7 @@ def _cost(identity: pd.DataFrame, ops: Ops, design: Design) -> pd.DataFrame:
     total: Energy = np.sum([parts[component] for component in COMPONENTS], axis=0)
     columns: dict[str, object] = {
         "design": design.name,
-        **{name: identity[name].to_numpy() for name in identity},
+        **{name: identity[name].to_numpy() for name in IDENTITY},
         "count": np.int64(1),
         "compute_cycles": computing,
         "memory_cycles": memory,
@@ -102,7 +103,7 @@ def _cost(identity: pd.DataFrame, ops: Ops, design: Design) -> pd.DataFrame:
 def _memory_cycles(dram_bytes: Ints, design: Design) -> Ints:
     if design.dram is None:
         return np.zeros_like(dram_bytes)
-    cycles: Floats = dram_bytes * (design.clock_hz / (design.dram.bandwidth_gb_per_s * 1e9))
+    cycles = dram_bytes * (design.clock_hz / (design.dram.bandwidth_gb_per_s * 1e9))
     return np.ceil(cycles).astype(np.int64)
 
 

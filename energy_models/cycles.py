@@ -4,10 +4,11 @@ Array, output-stationary, one tile = up to ``rows`` tokens × ``cols`` outputs h
 
     steps  = ceil(inputs / lanes) · passes          passes = planes × (activation bits if serial, else ceil(bits / 8))
     tiles  = ceil(tokens / rows) · ceil(outputs / cols)
-    cycles = tiles · max(steps, h) + (h − 1) + (cols − 1) + h         h = min(rows, tokens)
+    cycles = (tiles − 1) · max(steps, h) + steps + (h − 1) + (cols − 1) + h         h = min(rows, tokens)
 
 Tiles follow each other without a bubble; a tile's results leave through a shift path of h steps while the next one
-runs, so a tile takes at least h cycles. The skew of h − 1 + cols − 1 cycles fills once, the last drain is exposed.
+runs, so the next may end no sooner than h cycles later. The skew of h − 1 + cols − 1 cycles fills once, the last drain
+of h cycles is exposed.
 
 Vector unit: ceil(elements · passes / lanes) + latency. Scan unit: tokens of one sequence follow each other through the
 recurrence, so a token takes at least the unit's latency: (tokens / sequences) · max(ceil(elements / lanes), latency) +
@@ -50,7 +51,7 @@ def gemm_cycles(tokens: Ints, outputs: Ints, steps: Ints, rows: int, cols: int, 
     """[n]: cycles of ``repeats`` products of tokens × outputs, ``steps`` deep, back to back."""
     height = np.minimum(tokens, rows)
     tiles = repeats * -(-tokens // rows) * -(-outputs // cols)
-    return np.asarray(tiles * np.maximum(steps, height) + 2 * height + cols - 2)
+    return np.asarray((tiles - 1) * np.maximum(steps, height) + steps + 2 * height + cols - 2)
 
 
 def array_cycles(ops: Ops, design: OneBitDesign | Fp16ArrayDesign) -> Ints:

@@ -13,13 +13,13 @@ cost clock + data · t. The toggle rate is the trace's where it has one, else ½
 Lanes and rows without work are clock-gated and cost nothing. Wires between blocks, clock spines and control are not
 counted. Vector and scan units: multiplies, adds of ``UNIT_BITS`` bits, lookups, and the registers that hold products.
 
-On-chip memories are priced at their whole capacity, the double buffers of streamed weights at ``STREAM_BUFFER_KIB``; leakage is memory leakage and static power × time.
+On-chip memories are priced at their whole capacity, the double buffers of streamed weights at ``STREAM_BUFFER_KIB``;
+leakage is memory leakage and static power × time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -50,24 +50,13 @@ Energy = npt.NDArray[np.float64]
 """[n, 3]: pJ, low, typical, high."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Registers:
-    """Register bits written: ``bits``, and how often each changes."""
-
-    bits: Floats
-    toggle: Floats
-
-    def counts(self) -> dict[Action, Floats]:
-        return {"register_clock": self.bits, "register_data": self.bits * self.toggle}
-
-
 def array_counts(ops: Ops, design: OneBitDesign | Fp16ArrayDesign) -> Counts:
     """[n] each: actions of the array in each operation."""
     linear = ops.is_kind("linear")
     if isinstance(design, Fp16ArrayDesign):
         macs = ops.macs.astype(np.float64)
         bits = macs * (2 * FP16_BITS + FP32_BITS / design.lanes)
-        return {"fp16_multiply": macs, "fp16_add": macs} | _Registers(bits, np.full(len(ops), HALF)).counts()
+        return {"fp16_multiply": macs, "fp16_add": macs, **_registers(bits, np.full(len(ops), HALF))}
     products = np.where(linear, ops.macs * ops.weight_planes, 0).astype(np.float64)
     outputs = np.where(linear, ops.tokens * ops.outputs * -(-ops.inputs // design.lanes) * ops.weight_planes, 0)
     serial = design.activations == "serial"
@@ -79,20 +68,18 @@ def array_counts(ops: Ops, design: OneBitDesign | Fp16ArrayDesign) -> Counts:
     return {
         "xnor": xnor * activity,
         "full_adder": (adders + accumulations) * activity,
-    } | _Registers(operands + accumulations, ops.toggle).counts()
+        **_registers(operands + accumulations, ops.toggle),
+    }
 
 
 def unit_counts(work: UnitWork, one_bit: bool) -> Counts:
     """[n] each: actions of the vector or the scan unit, integer in a one-bit design, FP16 in an FP16 one."""
-    half = np.full_like(work.multiplies, HALF)
-    if not one_bit:
-        registers = _Registers(work.multiplies * FP16_BITS, half).counts()
-        return {"fp16_multiply": work.multiplies, "fp16_add": work.adds, "table_lookup": work.lookups} | registers
-    return {
-        "multiply_18x18": work.multiplies,
-        "full_adder": work.adds * UNIT_BITS,
-        "table_lookup": work.lookups,
-    } | _Registers(work.multiplies * PRODUCT_BITS, half).counts()
+    product_bits = PRODUCT_BITS if one_bit else FP16_BITS
+    registers = _registers(work.multiplies * product_bits, np.full_like(work.multiplies, HALF))
+    if one_bit:
+        adders = work.adds * UNIT_BITS
+        return {"multiply_18x18": work.multiplies, "full_adder": adders, "table_lookup": work.lookups, **registers}
+    return {"fp16_multiply": work.multiplies, "fp16_add": work.adds, "table_lookup": work.lookups, **registers}
 
 
 def sram_energy(moved: Traffic, design: OneBitDesign | Fp16ArrayDesign, technology: Technology) -> Energy:
@@ -126,6 +113,11 @@ def energies(
         "leakage": np.outer(time_s * 1e9, technology.leakage_mw(memories_kib)),  # mW · s = 1e9 pJ
         "board": np.zeros((len(ops), 3)),
     }
+
+
+def _registers(bits: Floats, toggle: Floats) -> Counts:
+    """Register bits that are clocked, and those that change."""
+    return {"register_clock": bits, "register_data": bits * toggle}
 
 
 def _priced(counts: Counts, technology: Technology) -> Energy:

@@ -83,7 +83,8 @@ class Ops:
 
     @property
     def scores(self) -> Ints:
-        """[n]: query–key pairs over all heads. Token t of T in a sequence that ends at ``context`` sees context − T + t + 1."""
+        """[n]: query–key pairs over all heads. Token t of T in a sequence that ends at ``context`` sees
+        context − T + t + 1 positions."""
         new = self.tokens // np.maximum(self.sequences, 1)
         pairs = self.sequences * (new * self.context - new * (new - 1) // 2) * self.heads
         return np.asarray(np.where(self.is_kind("attention"), pairs, 0))

@@ -14,9 +14,9 @@ from .energy import COMPONENTS
 def per_token(frame: pd.DataFrame, tokens: int) -> pd.DataFrame:
     """One row per design of ``frame`` (from ``cost``), in its order; ``tokens``: processed or made in the whole trace.
 
-    Columns: ``design``; ``energy_uj_per_token`` with ``_low`` and ``_high``; ``latency_us_per_token`` (time of the trace ÷
-    tokens) and its inverse ``tokens_per_s``; ``dram_bytes_per_token``; ``share_<component>`` of the energy, summing to 1;
-    ``bound``: what bounds the operations that take the most time in all, and ``bound_share`` of the time.
+    Columns: ``design``; ``energy_uj_per_token`` with ``_low`` and ``_high``; ``latency_us_per_token`` (time of the
+    trace ÷ tokens) and its inverse ``tokens_per_s``; ``dram_bytes_per_token``; ``share_<component>`` of the energy,
+    summing to 1; ``bound``: what bounds the operations that take the most time in all, and ``bound_share`` of the time.
 
     Raises ``ValueError`` where ``tokens`` is not positive.
     """
@@ -25,14 +25,16 @@ def per_token(frame: pd.DataFrame, tokens: int) -> pd.DataFrame:
     designs = frame.groupby("design", sort=False)
     parts = [f"energy_{component}_pj" for component in COMPONENTS]
     sums = designs[[*parts, "energy_pj", "energy_pj_low", "energy_pj_high", "time_s", "dram_bytes"]].sum()
-    time_by_bound = frame.groupby(["design", "bound"], sort=False)["time_s"].sum().unstack(fill_value=0.0).loc[sums.index]
+    time_by_bound = frame.pivot_table("time_s", "design", "bound", "sum").loc[sums.index]
     columns = {f"energy_uj_per_token{end}": sums[f"energy_pj{end}"] / tokens / 1e6 for end in ("", "_low", "_high")}
     columns |= {
         "latency_us_per_token": sums["time_s"] / tokens * 1e6,
         "tokens_per_s": tokens / sums["time_s"],
         "dram_bytes_per_token": sums["dram_bytes"] / tokens,
     }
-    columns |= {f"share_{component}": sums[part] / sums["energy_pj"] for component, part in zip(COMPONENTS, parts, strict=True)}
+    columns |= {
+        f"share_{component}": sums[part] / sums["energy_pj"] for component, part in zip(COMPONENTS, parts, strict=True)
+    }
     columns |= {"bound": time_by_bound.idxmax(axis=1), "bound_share": time_by_bound.max(axis=1) / sums["time_s"]}
     return pd.DataFrame(columns).reset_index()
 
@@ -49,10 +51,11 @@ class Ratio:
 def energy_ratio(frame: pd.DataFrame, design: str, baseline: str) -> Ratio:
     """Energy of ``baseline`` ÷ energy of ``design``, both names in ``frame``.
 
-    Two designs on one memory system share the price of DRAM, and their arithmetic shares a node: if it is low for one it
-    is low for the other. So the range is taken over all corners in which each component (array, vector, scan, SRAM, DRAM,
-    leakage, board) is at its low or its high in both designs together. It contains low ÷ low and high ÷ high of the
-    totals. It does not contain a design at its low against the other at its high, which would vary one price both ways.
+    Two designs on one memory system share the price of DRAM, and their arithmetic shares a node: if it is low for one
+    it is low for the other. So the range is taken over all corners in which each component (array, vector, scan, SRAM,
+    DRAM, leakage, board) is at its low or its high in both designs together. It contains low ÷ low and high ÷ high of
+    the totals. It does not contain a design at its low against the other at its high, which would vary one price both
+    ways.
 
     Raises ``ValueError`` on a name that is not in the frame.
     """

@@ -16,7 +16,7 @@ from typing import Annotated, Literal, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, model_validator
 
 from ..designs.yaml_file import read_yaml, validated
 
@@ -50,7 +50,7 @@ class Figure(_Value):
     node_nm: Annotated[float, Field(gt=0)] | None
     vdd_v: Annotated[float, Field(gt=0)] | None
     kind: FigureKind
-    source: Annotated[str, Field(min_length=8)]
+    source: Annotated[str, StringConstraints(strip_whitespace=True, min_length=8)]
 
     @model_validator(mode="after")
     def _ordered(self) -> Figure:

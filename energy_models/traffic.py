@@ -2,14 +2,14 @@
 
 Residency, decided once per design over a whole trace. Weights fall into three groups (``vector``: norms, convolution,
 scan; ``linear``: the layers' linears; ``head``: the head, which is also the embedding table when tied) and state into
-three (``conv1d``, ``scan``, ``attention``: the KV cache). In each memory the smallest groups are kept first, whole groups
-only. A resident group moves nothing; loading it once before the run is not counted. Other weights are streamed in every
-step, other state is read and written in every step.
+three (``conv1d``, ``scan``, ``attention``: the KV cache). In each memory the smallest groups are kept first, whole
+groups only. A resident group moves nothing; loading it once before the run is not counted. Other weights are streamed
+in every step, other state is read and written in every step.
 
 Activations of an operation stay on chip where its inputs and outputs fit together. Where they do not they are read from
 and written to DRAM, and a linear takes the cheaper of two orders: weights once and the inputs again for every tile of
-outputs, or inputs once, in chunks of half the activation memory, and the weights again for every chunk. If all weights
-and state are resident, tokens go through the whole model in chunks that fit, and nothing is spilled.
+outputs, or inputs once, in chunks that fill the activation memory, and the weights again for every chunk. If all
+weights and state are resident, tokens go through the whole model in chunks that fit, and nothing is spilled.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..designs.design import Design, GpuDesign
-from .cycles import array_passes
 from .ops import Bools, Floats, Ints, Ops
 
 WEIGHT_GROUPS = ("vector", "linear", "head")
@@ -105,7 +104,9 @@ def fit(placement: Placement, design: Design) -> Fit:
         ("activations of one token", placement.activation_need, design.activation_memory_kib, "activation_memory_kib"),
     )
     short = [
-        f"{what} need {need / 1024:.1f} KiB, {field} is {have}" for what, need, have, field in needs if need > have * 1024
+        f"{what} need {need / 1024:.1f} KiB, {field} is {have}"
+        for what, need, have, field in needs
+        if need > have * 1024
     ]
     return Fit(not short, f"{design.name} has no dram: " + "; ".join(short) if short else "")
 
@@ -125,13 +126,13 @@ def traffic(ops: Ops, design: Design, placement: Placement) -> Traffic:
     token_bytes = (inputs + ops.output_bytes) / np.maximum(ops.tokens, 1)
     chunked = placement.complete & (token_bytes <= capacity)
     spilled = (inputs + ops.output_bytes > capacity) & ~chunked
-    chunks = np.minimum(-(-2 * inputs // max(capacity, 1)), np.maximum(ops.tokens, 1))
+    chunks = np.clip(-(-inputs // max(capacity, 1)), 1, np.maximum(ops.tokens, 1))
     output_tiles = -(-ops.outputs // cols)
     again_inputs = weights + inputs * output_tiles
-    again_weights = weights * np.maximum(chunks, 1) + inputs
+    again_weights = weights * chunks + inputs
     reload = spilled & linear & (again_weights <= again_inputs)
     reread = spilled & linear & ~reload
-    dram_weights = np.where(reload, weights * np.maximum(chunks, 1), weights)
+    dram_weights = np.where(reload, weights * chunks, weights)
     dram_inputs = np.where(spilled, np.where(reread, inputs * output_tiles, inputs), 0)
     dram_outputs = np.where(spilled, ops.output_bytes, 0)
 
@@ -144,7 +145,7 @@ def traffic(ops: Ops, design: Design, placement: Placement) -> Traffic:
     if isinstance(design, GpuDesign):
         array_reads = np.where(linear, output_tiles, 1)
     else:
-        planes = np.maximum(ops.weight_planes, 1) if one_bit else array_passes(ops, design)
+        planes = ops.weight_planes if one_bit else 1
         array_reads = np.where(linear, output_tiles * planes, np.where(ops.is_kind("rmsnorm", "gated_rmsnorm"), 2, 1))
     weight_reads = (stored * np.where(linear, token_tiles, 1)).astype(np.float64)
     entering = np.where(linear & one_bit, ops.tokens * ops.inputs, 0)
@@ -191,4 +192,4 @@ def _keep(sizes: dict[str, int], capacity: int) -> frozenset[str]:
 
 
 def _members(masks: list[Bools], groups: tuple[str, ...], kept: frozenset[str]) -> Bools:
-    return np.asarray(np.any([mask for mask, group in zip(masks, groups, strict=True) if group in kept] or [masks[0] & False], axis=0))
+    return np.logical_or.reduce([mask & (group in kept) for mask, group in zip(masks, groups, strict=True)])

@@ -3,16 +3,16 @@
 Vector unit, per element (one output channel of one token) and kind; a lookup is one piecewise-linear segment, whose
 multiply and add are counted apart:
 
-    embedding       scale of the row                                          1 multiply
-    rmsnorm         x² summed; x·r·w                                          3 multiplies, 1 add, 2 passes
-    gated_rmsnorm   g = y·SiLU(z), g² summed; g·r·w                           5 multiplies, 2 adds, 1 lookup, 2 passes
-    gate            y·SiLU(z)                                                 2 multiplies, 1 add, 1 lookup
-    swiglu          up·SiLU(gate)                                             2 multiplies, 1 add, 1 lookup
-    rope            x·cos + x'·sin                                            2 multiplies, 1 add, 2 passes
-    conv1d          taps, bias, SiLU                                          taps + 1 multiplies and adds, 1 lookup, a pass per tap
+    embedding     scale of the row                    1 multiply
+    rmsnorm       x² summed; x·r·w                    3 multiplies, 1 add, 2 passes
+    gated_rmsnorm g = y·SiLU(z), g² summed; g·r·w     5 multiplies, 2 adds, 1 lookup, 2 passes
+    gate          y·SiLU(z)                           2 multiplies, 1 add, 1 lookup
+    swiglu        up·SiLU(gate)                       2 multiplies, 1 add, 1 lookup
+    rope          x·cos + x'·sin                      2 multiplies, 1 add, 2 passes
+    conv1d        taps, bias, SiLU                    taps + 1 multiplies, adds; 1 lookup; taps passes
 
-Around a one-bit linear the vector unit forms α·x and Σ β·x (first pass) and quantizes (second pass); it adds the shared
-β term to each output, or multiplies it by its row's scale where the weights are int8. An FP16 linear needs none of it.
+Around a one-bit linear the vector unit forms α·x and Σ β·x (first pass) and quantizes (second pass); it adds the
+shared β term to each output, or multiplies it by its row's scale where the weights are int8. FP16 needs none of it.
 
 Scan unit, per state element: Mamba-2 3 multiplies (decay·h, dt·x·B, C·h) and 2 adds, softplus and exp per head and
 token; Mamba-1 one multiply (dt·A) and one exp more per element. D·x is one multiply and add per channel.

@@ -70,7 +70,7 @@ class Checkpoint:
         return {file.path for file in self.files.values()}
 
     def read_rows(self, name: str, start: int, stop: int) -> np.ndarray:
-        """Rows ``start:stop`` of ``name``: float32 [stop − start, …], float64 where the file has it (never rounded).
+        """Rows ``start:stop`` of ``name``, as slicing gives them: float32, but float64 where the file has that.
 
         Raises ``ValueError`` where the tensor is not of floats or a value is not finite.
         """
@@ -125,16 +125,16 @@ def _open_shards(index: Path) -> dict[str, TensorFile]:
         raise ValueError(f"{index}: not an index; a JSON object with a weight_map of strings is needed") from None
     if len(placed) != len(weight_map):
         outside = next(shard for shard in weight_map.values() if Path(shard).name != shard)
-        raise ValueError(f"{index}: shard {outside} must be a file name beside the index")
+        raise ValueError(f"{index}: shard {outside!r} must be a file name beside the index")
     files: dict[str, TensorFile] = {}
     for shard in dict.fromkeys(placed.values()):
         if not (index.parent / shard).is_file():
-            raise ValueError(f"{index}: shard {shard} is missing beside it")
+            raise ValueError(f"{index}: shard {shard!r} is missing beside it")
         files[shard] = _open_file(index.parent / shard)
         for name in files[shard].tensors:
             if placed.get(name) != shard:
-                raise ValueError(f"{index}: {shard} holds {name}, which the index places in {placed.get(name)}")
+                raise ValueError(f"{index}: {shard} holds {name}, which the index places in {placed.get(name)!r}")
     for name, shard in placed.items():
         if name not in files[shard].tensors:
-            raise ValueError(f"{index}: {shard} does not hold {name}, which the index places there")
+            raise ValueError(f"{index}: {shard} does not hold {name!r}, which the index places there")
     return {name: files[shard] for name, shard in placed.items()}

@@ -118,8 +118,10 @@ class SafetensorsFile:
         return self.read_rows(name, 0, info.rows).reshape(info.shape)
 
     def read_rows(self, name: str, start: int, stop: int) -> np.ndarray:
-        """Rows ``start:stop`` of ``name`` as [stop − start, …]; takes the memory of these rows (bfloat16: thrice)."""
+        """Rows ``start:stop`` of ``name``, as slicing gives them; takes the memory of these rows (bfloat16: thrice)."""
         info = self.tensors[name]
+        stop = min(stop, info.rows)
+        start = min(start, stop)
         row_bytes = info.row_items * ITEM_BYTES[info.dtype]
         data = bytearray((stop - start) * row_bytes)
         with self.path.open("rb") as stream:
@@ -204,12 +206,14 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _tensor_info(path: Path, name: str, entry: Any) -> tuple[TensorInfo, int]:
     """Check one header entry; the tensor and where it begins, in bytes after the header."""
+    if not name.isprintable():
+        raise ValueError(f"{path}: a tensor is named {name[:40]!r}, a name must be printable")
     try:
         dtype, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
     except (KeyError, TypeError, ValueError):
         raise ValueError(f"{path}: the header entry of {name} lacks dtype, shape or data_offsets") from None
     if not isinstance(dtype, str) or dtype not in ITEM_BYTES:
-        raise ValueError(f"{path}: {name} has dtype {dtype}, known are {', '.join(ITEM_BYTES)}")
+        raise ValueError(f"{path}: {name} has dtype {dtype!r}, known are {', '.join(ITEM_BYTES)}")
     if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
         raise ValueError(f"{path}: {name} has a shape or an offset that is not a natural number")
     info = TensorInfo(dtype, shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 REMAP_BYTES = 64 * 2**20
 """After so many bytes read a file is mapped anew: pages of a mapping count as memory until it is dropped."""
 
-_BROKEN = (RuntimeError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError)
-"""What PyTorch's restricted unpickler raises on a damaged archive or pickle."""
+_DAMAGED = (RuntimeError, EOFError, ValueError, TypeError, LookupError, AttributeError, OverflowError, struct.error)
+"""What PyTorch's restricted unpickler was seen to raise, beside ``UnpicklingError``, on damaged archives."""
 
 _DTYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 
@@ -33,7 +34,7 @@ class TorchFile:
     imported here and nowhere else in this room.
 
     Raises ``ValueError``, naming the file, where PyTorch is not installed, where the file is truncated, is no zip
-    archive (PyTorch before 1.6), holds code or anything else than a flat dictionary of dense tensors.
+    archive (PyTorch before 1.6), is damaged, holds code or anything else than a flat dictionary of dense tensors.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -46,7 +47,7 @@ class TorchFile:
         }
 
     def read_rows(self, name: str, start: int, stop: int) -> np.ndarray:
-        """Rows ``start:stop`` of ``name`` as [stop − start, …], bfloat16 widened to float32 (exact)."""
+        """Rows ``start:stop`` of ``name``, as slicing gives them, bfloat16 widened to float32 (exact)."""
         if self._mapped_bytes_read > REMAP_BYTES:
             self._state = {}
             self._state = self._map()
@@ -66,15 +67,20 @@ class TorchFile:
         try:
             state: Any = self._torch.load(self.path, map_location="cpu", weights_only=True, mmap=True)
         except pickle.UnpicklingError:
-            raise ValueError(f"{self.path}: the pickle holds code or objects; only tensors are read") from None
-        except _BROKEN as error:
-            raise ValueError(f"{self.path}: PyTorch cannot read it ({str(error).splitlines()[0]})") from None
+            raise ValueError(f"{self.path}: the pickle holds code, or is damaged; only tensors are read") from None
+        except _DAMAGED as error:
+            raise ValueError(f"{self.path}: damaged: PyTorch cannot read it ({type(error).__name__})") from None
         if not isinstance(state, dict):
             raise ValueError(f"{self.path}: holds a {type(state).__name__}, not a state_dict of tensors")
         for name, value in state.items():
-            if not isinstance(value, self._torch.Tensor) or value.layout != self._torch.strided or value.is_quantized:
-                raise ValueError(f"{self.path}: entry {name} is no dense tensor; save the model's state_dict alone")
+            if not isinstance(name, str) or not name.isprintable() or not self._is_dense(value):
+                raise ValueError(f"{self.path}: entry {name!r} is no named dense tensor; save the state_dict alone")
         return state
+
+    def _is_dense(self, value: object) -> bool:
+        """Whether ``value`` is a tensor whose rows NumPy can hold."""
+        torch = self._torch
+        return isinstance(value, torch.Tensor) and value.layout == torch.strided and not value.is_quantized
 
 
 def _import_torch(path: Path) -> ModuleType:

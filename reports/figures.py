@@ -5,6 +5,7 @@ Every title states what the numbers show and is computed from them; a title neve
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -40,10 +41,10 @@ def energy_per_token(totals: pd.DataFrame, parts: pd.DataFrame) -> Picture:
     models = _models(totals)
     scale, unit = q.energy_unit(totals["energy_uj"].max())
     with style():
-        height = 1.72 + 0.62 * len(models)
+        height = 1.66 + 0.62 * len(models)
         figure = Figure(figsize=(9.6, height))
         left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": [1.0, 1.02]}, sharey=True)
-        figure.subplots_adjust(left=0.125, right=0.985, top=1 - 1.26 / height, bottom=0.52 / height, wspace=0.08)
+        figure.subplots_adjust(left=0.125, right=0.985, top=1 - 1.26 / height, bottom=0.46 / height, wspace=0.08)
         for row, model in enumerate(models):
             pair = totals[totals["model"] == model].set_index("role")
             base, bit = pair.loc[m.FP16], pair.loc[m.ONE_BIT]
@@ -68,11 +69,11 @@ def energy_per_token(totals: pd.DataFrame, parts: pd.DataFrame) -> Picture:
         left.set_ylim(len(models) - 0.45, -0.55)
         key(right, [(p, COLOURS[p]) for p in m.PARTS if p in set(one_bit["part"])])
         title = energy_title(totals)
-        phase, memory = totals["phase"].iloc[0], totals["memory"].iloc[0]
-        headline(figure, title, f"{phase}, batch 1; FP16 is an array of equal throughput on the same {memory}; whiskers: low–high of the sourced figures")  # fmt: skip
+        phase, memory = totals["phase"].iloc[0], totals["memory_system"].iloc[0]
+        headline(figure, title, f"{phase}, batch 1; FP16 is an array of equal peak throughput on the same {memory}; whiskers: low–high of the sourced figures")  # fmt: skip
         return finish(
             figure, name="energy-per-token", title=title,
-            caption="Left, energy per token beside an FP16 array of equal throughput on the same memory system. Right, "
+            caption="Left, energy per token beside an FP16 array of equal peak throughput on the same memory system. Right, "
             "where the energy of the one-bit design goes, on its own scale.",
             alt="; ".join(
                 f"{m.label(r.model)} {r.role}: {q.energy(r.energy_uj)} ({q.energy_range(r.energy_low_uj, r.energy_high_uj)})"
@@ -101,8 +102,8 @@ def energy_components(parts: pd.DataFrame) -> Picture:
     return _share_figure(
         shares, m.PARTS, "part", name="energy-components", title=title,
         subtitle="share of the energy per token by component, percent",
-        caption="Each bar is 100 % of its design's energy per token; the FP16 and the one-bit bars differ in length "
-        "of energy, see the first figure. DRAM energy is split by what was moved.",
+        caption="Each bar is 100 % of its design's energy per token; an FP16 and a one-bit bar stand "
+        "for different energies, see the first figure. DRAM energy is split by what was moved.",
     )  # fmt: skip
 
 
@@ -209,7 +210,7 @@ def phases(totals: pd.DataFrame) -> Picture:
                 a, b = (table.loc[model, (role, x)] / scale for x in ("prefill", "decode"))
                 y = row + offset
                 axes.plot([a, b], [y, y], color=colour, linewidth=2.2, solid_capstyle="round", zorder=2)
-                axes.plot([a], [y], "o", color=colour, markersize=7, markerfacecolor="white", markeredgewidth=1.8, zorder=3)
+                axes.plot([a], [y], "o", color=colour, markersize=7, markerfacecolor=PAPER, markeredgewidth=1.8, zorder=3)
                 axes.plot([b], [y], "o", color=colour, markersize=7, zorder=3)
                 axes.annotate(q.energy(a * scale), (a, y), (-8, 0), textcoords="offset points", ha="right", va="center", fontsize=8.2, color=MUTED)  # fmt: skip
                 axes.annotate(q.energy(b * scale), (b, y), (8, 0), textcoords="offset points", ha="left", va="center", fontsize=8.2, color=MUTED)  # fmt: skip
@@ -220,16 +221,56 @@ def phases(totals: pd.DataFrame) -> Picture:
         axes.set_xlabel(f"energy per token, {unit} (logarithmic)")
         axes.grid(axis="x")
         axes.set_yticks(range(len(models)), [m.label(x) for x in models])
-        key(axes, [("FP16, equal throughput", FP16), ("one-bit design", ONE_BIT)])
+        key(axes, [("FP16, equal peak throughput", FP16), ("one-bit design", ONE_BIT)])
         headline(figure, title, f"open circle: prefill of {length:,} tokens, filled circle: decode, batch 1")
         return finish(
             figure, name="decode-prefill", title=title,
-            caption="A prefill reads each weight once for the whole prompt, so arithmetic counts; a decoded token reads "
-            "every weight, so memory counts.",
+            caption="The tokens of a prefill share each weight that is read, so arithmetic counts; a decoded token has every "
+            "weight read for itself, so memory counts.",
             alt="; ".join(
                 f"{m.label(x)} {role} {phase}: {q.energy(table.loc[x, (role, phase)])}"
                 for x in models for role in (m.FP16, m.ONE_BIT) for phase in ("decode", "prefill")
             ),
+        )  # fmt: skip
+
+
+def energy_by_design(rows: pd.DataFrame) -> Picture:
+    """Energy per token of one model on each of its designs, with ranges, on a logarithmic axis.
+
+    ``rows``: comparison rows of one model and phase. The memory systems may differ, so each is written out.
+    """
+    model = str(rows["model"].iloc[0])
+    bit = rows[rows["role"] == m.ONE_BIT]["energy_uj"]
+    span = q.energy_range(bit.min(), bit.max()) if bit.min() < bit.max() else q.energy(bit.min())
+    title = f"{m.label(model)}: {span} per token, by the chip it runs on"
+    scale, unit = q.energy_unit(bit.max())
+    with style():
+        figure, axes = _rows_figure(len(rows), left=0.165, row_height=0.42, key_lines=0)
+        low = math.log10(rows["energy_low_uj"].min() / scale / 1.6)
+        width = axes.get_position().width * figure.get_figwidth() * 72
+        decades = 0.0
+        for y, row in enumerate(rows.to_dict("records")):
+            colour = ONE_BIT if row["role"] == m.ONE_BIT else FP16
+            ends = [row["energy_low_uj"] / scale, row["energy_high_uj"] / scale]
+            axes.plot(ends, [y, y], color=colour, linewidth=2.4, solid_capstyle="round")
+            axes.plot([row["energy_uj"] / scale], [y], "o", color=colour, markersize=7)
+            text = f"{q.energy(row['energy_uj'])}  ·  {row['memory_system']}"
+            at = {"xytext": (10, 0), "textcoords": "offset points", "va": "center", "fontsize": 8.2}
+            axes.annotate(text, (ends[1], y), color=INK if row["role"] == m.ONE_BIT else MUTED, **at)
+            decades = max(decades, (math.log10(ends[1]) - low) / (1 - (text_width(text, 8.2) + 14) / width))
+        axes.set_xscale("log")
+        axes.set_xlim(10**low, 10 ** (low + decades))
+        axes.xaxis.set_major_formatter(lambda v, _: f"{v:,.12g}")
+        axes.xaxis.set_minor_formatter(lambda v, _: "")
+        axes.set_xlabel(f"energy per token, {unit} (logarithmic)")
+        axes.grid(axis="x")
+        axes.set_yticks(range(len(rows)), list(rows["design"]))
+        headline(figure, title, f"{rows['phase'].iloc[0]}, batch 1; point: typical, line: low–high. Memory systems differ")
+        return finish(
+            figure, name=f"energy-{model}", title=title,
+            caption="One model on chips of different size. Their memory systems differ, so these rows are no ratio of one "
+            "against the other.",
+            alt="; ".join(f"{r.design}: {q.energy(r.energy_uj)}" for r in rows.itertuples()),
         )  # fmt: skip
 
 
@@ -290,7 +331,7 @@ def _share_figure(
 ) -> Picture:
     models = _models(shares)
     with style():
-        figure, axes = _rows_figure(len(models), left=0.225)
+        figure, axes = _rows_figure(len(models), left=0.225, key_lines=2)
         ticks, labels = [], []
         for row, model in enumerate(models):
             for offset, role in ((-0.2, m.FP16), (0.2, m.ONE_BIT)):
@@ -309,10 +350,11 @@ def _share_figure(
         return finish(figure, name=name, title=title, caption=caption, alt=alt)
 
 
-def _rows_figure(rows: int, *, left: float) -> tuple[Figure, Axes]:
-    height = 1.62 + 0.62 * rows
+def _rows_figure(rows: int, *, left: float, row_height: float = 0.62, key_lines: int = 1) -> tuple[Figure, Axes]:
+    top = 0.74 + 0.18 * key_lines
+    height = top + 0.46 + row_height * rows
     figure = Figure(figsize=(9.6, height))
     axes = figure.subplots()
-    figure.subplots_adjust(left=left, right=0.985, top=1 - 1.12 / height, bottom=0.52 / height)
+    figure.subplots_adjust(left=left, right=0.985, top=1 - top / height, bottom=0.46 / height)
     axes.set_ylim(rows - 0.45, -0.55)
     return figure, axes

@@ -27,9 +27,9 @@ class Card:
 
 @dataclass(frozen=True)
 class Row:
-    """Texts of a table's row and its style (``new`` starts a group, ``one-bit`` stands out)."""
+    """Text and detail of each cell of a table's row, and its style (``new`` starts a group, ``one-bit`` stands out)."""
 
-    texts: Sequence[str]
+    cells: Sequence[tuple[str, str]]
     style: str = ""
 
 
@@ -68,13 +68,10 @@ class Page:
 
 def comparison_table(comparison: pd.DataFrame, title: str, columns: Sequence[Column] = COLUMNS) -> PageTable:
     """The rows of a comparison frame, each model's first row starting a group."""
-    rows = []
-    previous = None
-    for row, texts in zip(comparison.to_dict("records"), cells(comparison, columns), strict=True):
-        new = row["model"] != previous
-        style = " ".join(s for s, on in (("new", new), ("one-bit", row["role"] == m.ONE_BIT)) if on)
-        rows.append(Row(texts if new else ["", *texts[1:]], style))
-        previous = row["model"]
+    rows = [
+        Row(texts, " ".join(s for s, on in (("new", bool(texts[0][0])), ("one-bit", role == m.ONE_BIT)) if on))
+        for role, texts in zip(comparison["role"], cells(comparison, columns), strict=True)
+    ]
     return PageTable(title, columns, rows)
 
 

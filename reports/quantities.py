@@ -26,6 +26,11 @@ def factor(value: float) -> str:
     return f"{value:,.0f}×" if value >= 9.95 else f"{value:.1f}×" if value >= 0.995 else f"{value:.2f}×"
 
 
+def factor_range(low: float, high: float) -> str:
+    """``8.6–9.3×``, or one of them where they read the same."""
+    return factor(low) if factor(low) == factor(high) else f"{factor(low)[:-1]}–{factor(high)}"
+
+
 def energy_unit(microjoules: float) -> tuple[float, str]:
     """The scale and the unit in which ``microjoules`` has one to three digits before the point."""
     return _unit(microjoules, _ENERGY)

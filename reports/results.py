@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -33,7 +33,7 @@ class Results:
 
     ``phase``: the one that stands first. ``comparison``: :data:`~.tables.FIELDS`, both phases. ``parts``, ``kinds``
     (µJ) and ``traffic`` (bytes): per token, with model, phase, design and role in front; ``memory``: bytes per model and
-    role. ``left_out``: a sentence for each design on which a model does not fit. ``sources``: every figure behind them.
+    role. ``left_out``: a sentence for each design on which a model does not fit. ``designs``: those that were used.
     """
 
     phase: str
@@ -44,7 +44,12 @@ class Results:
     traffic: pd.DataFrame
     memory: pd.DataFrame
     left_out: Sequence[str]
-    sources: Sequence[Source]
+    designs: Mapping[str, Design]
+
+    @property
+    def sources(self) -> list[Source]:
+        """Every figure behind the energies."""
+        return sources(list(self.designs.values()))
 
 
 def results(chosen: Sequence[tuple[Subject, Sequence[Design]]], phase: str) -> Results:
@@ -66,7 +71,7 @@ def results(chosen: Sequence[tuple[Subject, Sequence[Design]]], phase: str) -> R
                 if fit.feasible:
                     fitting.append(design)
                 else:
-                    left_out[f"{m.label(subject.model)} is left out on {fit.reason}."] = None
+                    left_out[f"{m.label(subject.model)} left out: {fit.reason}."] = None
             if not fitting:
                 continue
             used |= {d.name: d for d in fitting}
@@ -94,7 +99,7 @@ def results(chosen: Sequence[tuple[Subject, Sequence[Design]]], phase: str) -> R
         comparison=frame(rows),
         memory=pd.concat(memory, ignore_index=True),
         left_out=list(left_out),
-        sources=list(_sources(list(used.values()))),
+        designs=used,
         **joined,
     )
 
@@ -155,19 +160,22 @@ def _rows(subject: Subject, phase: str, designs: Sequence[Design], costs: pd.Dat
         yield row
 
 
-def _sources(designs: Sequence[Design]) -> Iterator[Source]:
-    technologies = dict.fromkeys(d.technology for d in designs if not isinstance(d, GpuDesign))
-    for name in technologies:
-        table = load_technology(name)
-        for field, value in table:
-            if isinstance(value, Figure):
-                yield Source(f"{name}: {field.replace('_', ' ')}", value)
-        for point in table.sram:
-            yield Source(f"{name}: {point.capacity_kib:g} KiB SRAM read", point.read)
-            yield Source(f"{name}: {point.capacity_kib:g} KiB SRAM write", point.write)
+def sources(designs: Sequence[Design]) -> list[Source]:
+    """The figures of the technology tables that ``designs`` are priced with."""
     arrays = [d for d in designs if not isinstance(d, GpuDesign)]
-    for kind in dict.fromkeys(d.dram.kind for d in arrays if d.dram):
-        yield Source(f"{kind.upper()} transfer", dram_figures()[kind])
+    found = []
+    for name in dict.fromkeys(d.technology for d in arrays):
+        table = load_technology(name)
+        found += [Source(f"{name}: {field.replace('_', ' ')}", value) for field, value in table if isinstance(value, Figure)]
+        for point in table.sram:
+            for access in ("read", "write"):
+                found.append(Source(f"{name}: {point.capacity_kib:g} KiB SRAM {access}", getattr(point, access)))
+    found += [Source(dram_name(kind), dram_figures()[kind]) for kind in dict.fromkeys(d.dram.kind for d in arrays if d.dram)]
     if len(arrays) < len(designs):
-        for field, figure in gpu_figures().items():
-            yield Source(f"GPU: {field.replace('_', ' ')}", figure)
+        found += [Source(f"GPU: {field.replace('_', ' ')}", figure) for field, figure in gpu_figures().items()]
+    return found
+
+
+def dram_name(kind: str) -> str:
+    """What a bit moved to or from this kind of DRAM is called among the sources."""
+    return f"{kind.upper()} transfer"

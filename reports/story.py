@@ -12,21 +12,26 @@ from . import measures as m
 from . import quantities as q
 from .page import Card, Page, PageTable, Row, Section, comparison_table
 from .plotting import Picture
-from .results import GPU, Results
+from .results import GPU, Results, dram_name, sources
 from .subjects import Quality
-from .tables import COLUMNS, Column
+from .tables import COLUMNS, NOT_FOR_GPU, Column
 
-SOURCE_KINDS = ("silicon", "post-layout", "datasheet", "model", "derived", "estimate")
-"""Kinds of source, from what was measured on a chip to what was guessed."""
+SOURCE_KINDS = {
+    "silicon": "measured in silicon",
+    "post-layout": "post-layout",
+    "datasheet": "from datasheets",
+    "model": "modelled",
+    "derived": "derived",
+    "estimate": "estimated",
+}
+"""Kinds of source in words, from what was measured on a chip to what was judged."""
 
-_SOURCE_COLUMNS = (
-    Column("figure", str, numeric=False),
-    Column("value", str),
-    Column("low–high", str),
-    Column("unit", str, numeric=False),
-    Column("kind", str, numeric=False),
-    Column("source", str, numeric=False),
-)
+_SOURCE_COLUMNS = tuple(
+    Column(title, str, numeric=number)
+    for title, number in (
+        ("figure", False), ("value", True), ("low–high", True), ("unit", False), ("kind", False), ("source", False)
+    )
+)  # fmt: skip
 
 
 def leading(results: Results) -> pd.DataFrame:
@@ -80,8 +85,8 @@ def cards(results: Results) -> list[Card]:
         ask="How much less energy than FP16?",
         number=span(bit["ratio"], q.factor),
         what="less energy per token",
-        why=f"{q.factor(bit['ratio_low'].min())[:-1]}–{q.factor(bit['ratio_high'].max())} over the ranges of the sourced "
-        f"figures. {who} on {bit['design'].iloc[0]} beside an FP16 array of equal throughput on the same memory "
+        why=f"{q.factor_range(bit['ratio_low'].min(), bit['ratio_high'].max())} over the ranges of the sourced figures. "
+        f"{who} on {bit['design'].iloc[0]} beside an FP16 array of equal peak throughput on the same memory "
         f"system ({bit['memory_system'].iloc[0]}).",
     )
     return [first, _limit(results, bit), _certainty(results, bit)]
@@ -114,14 +119,22 @@ def _limit(results: Results, bit: pd.DataFrame) -> Card:
 
 def _certainty(results: Results, rows: pd.DataFrame) -> Card:
     row = rows.loc[rows["memory_bytes"].idxmax()]
-    counts = Counter(s.figure.kind for s in results.sources)
-    kinds = _listed([f"{counts.get(k, 0)} {k}" for k in SOURCE_KINDS if counts.get(k, 0) or k == "silicon"])
+    figures_used = sources([results.designs[name] for name in (row["design"], row["baseline"]) if pd.notna(name)])
+    counts = Counter(s.figure.kind for s in figures_used)
+    kinds = _listed([f"{counts[k]} {word}" for k, word in SOURCE_KINDS.items() if counts[k] or k == "silicon"])
+    energy = _of(results.parts, {k: row[k] for k in ("model", "phase", "design")}).set_index("part")["energy_uj"]
+    moved = float(energy[[p for p in m.PARTS if p.startswith("DRAM")]].sum() / energy.sum())
+    dram = results.designs[row["design"]].dram
+    rests = ""
+    if dram and moved >= 0.5:
+        one = next(s for s in figures_used if s.name == dram_name(dram.kind))
+        rests = f" {q.share(moved)} of the energy rests on one of them: {one.name}, {one.figure.value:g} {one.figure.unit} ({one.figure.low:g}–{one.figure.high:g}), {SOURCE_KINDS[one.figure.kind]}."  # fmt: skip
     return Card(
         ask="How sure are we?",
         number=q.energy_range(row["energy_low_uj"], row["energy_high_uj"]),
         what=f"around {q.energy(row['energy_uj'])} per token ({m.label(row['model'])})",
-        why=f"The range carries the low and the high value of {len(results.sources)} sourced figures: {kinds}. "
-        "The cycle counts are a closed form, not yet held against RTL.",
+        why=f"The range of {len(figures_used)} sourced figures: {kinds}.{rests} Cycles are a closed form, not yet held "
+        "against RTL.",
     )
 
 
@@ -131,7 +144,7 @@ def page(results: Results, drawn: dict[str, list[Picture]], command: str, versio
     bit = lead[lead["role"] == m.ONE_BIT]
     title = figures.energy_title(lead) if len(bit) else "What a token costs"
     where = f" on {bit['design'].iloc[0]} ({bit['memory_system'].iloc[0]})" if len(bit) else ""
-    text = f"{results.phase.capitalize()} at batch 1{where}, costed operation by operation. FP16 is the same model on an array of equal throughput and the same memory system."  # fmt: skip
+    text = f"{results.phase.capitalize()} at batch 1{where}, costed operation by operation. FP16 is the same model on an array of equal peak throughput and the same memory system."  # fmt: skip
     sections = [
         _comparison(results),
         Section(title="Where the energy goes", pictures=drawn.get("energy", [])),
@@ -157,17 +170,30 @@ def _comparison(results: Results) -> Section:
         "A ratio stands only between designs with the same memory system; the FP16 twin has the same memories, the same "
         "DRAM and as many multiply-accumulates a second."
     ]
-    notes = list(results.left_out)
+    notes = [*_residency(rows), *results.left_out]
     sections = Section(title=f"The comparison: {results.phase}, batch 1", texts=texts, tables=tables, notes=notes)
     if gpu.empty:
         return sections
-    columns = [c for c in COLUMNS if c.title not in ("times less than FP16", "bits/byte")]
+    columns = [c for c in COLUMNS if c.title not in NOT_FOR_GPU]
     table = comparison_table(gpu, "GPU: board power times roofline time", columns)
     note = (
         "The GPU rows of the second table are board power × roofline time of an FP16 model on another memory system. They "
-        "include what a board spends beyond the chip, so no ratio is formed with the rows above."
+        "include what a board spends beyond the chip and leave out what a host and a kernel launch cost, so no ratio is "
+        "formed with the rows above, and for a small model the time is a bound that no GPU reaches."
     )
     return Section(title=sections.title, texts=texts, tables=[*tables, table], notes=[note, *notes])
+
+
+def _residency(rows: pd.DataFrame) -> list[str]:
+    """A note for each ratio that is won by fitting on the chip where FP16 does not."""
+    baselines = rows.set_index(["model", "design"])["dram_bytes"]
+    return [
+        f"{m.label(r['model'])} on {r['design']}: the one-bit model stays on chip, its FP16 twin does not and moves "
+        f"{q.size(baselines[r['model'], r['baseline']])} per token. That, more than the arithmetic, makes the "
+        f"{q.factor(r['ratio'])}."
+        for r in rows[rows["ratio"].notna()].to_dict("records")
+        if r["dram_bytes"] == 0 < baselines[r["model"], r["baseline"]]
+    ]
 
 
 def _quality(results: Results) -> list[str]:
@@ -204,7 +230,7 @@ def _method(results: Results) -> list[str]:
 
 def _sources(results: Results) -> PageTable:
     rows = [
-        Row((s.name, f"{f.value:.3g}", f"{f.low:.3g}–{f.high:.3g}", f.unit, f.kind, f.source))
+        Row([(t, "") for t in (s.name, f"{f.value:.3g}", f"{f.low:.3g}–{f.high:.3g}", f.unit, f.kind, f.source)])
         for s in results.sources
         for f in (s.figure,)
     ]

@@ -53,40 +53,51 @@ over energy of this row, and its range.
 """
 
 
+Show = Callable[[Mapping[str, Any]], str]
+
+
 @dataclass(frozen=True)
 class Column:
-    """A column as people see it: its ``title``, its ``text`` for a row, whether it holds numbers, and what it ``means``."""
+    """A column as people see it: its ``title``, what it ``means``, the ``text`` for a row, a ``detail`` below the text,
+    and whether it holds numbers."""
 
     title: str
-    text: Callable[[Mapping[str, Any]], str]
+    text: Show
+    detail: Show | None = None
     numeric: bool = True
     means: str = ""
 
 
-def _optional(name: str, show: Callable[[float], str]) -> Callable[[Mapping[str, Any]], str]:
+def _optional(name: str, show: Callable[[float], str]) -> Show:
     return lambda row: show(float(row[name])) if pd.notna(row[name]) else "–"
 
 
-def _ratio(row: Mapping[str, Any]) -> str:
-    if pd.isna(row["ratio"]):
-        return "–"
-    return f"{q.factor(row['ratio'])} ({q.factor(row['ratio_low'])[:-1]}–{q.factor(row['ratio_high'])})"
+def _ratio_range(row: Mapping[str, Any]) -> str:
+    return "" if pd.isna(row["ratio"]) else q.factor_range(row["ratio_low"], row["ratio_high"])
 
 
-COLUMNS: tuple[Column, ...] = (
-    Column("model", lambda r: m.label(r["model"]), numeric=False),
-    Column("design", lambda r: str(r["design"]), numeric=False),
-    Column("memory system", lambda r: str(r["memory_system"]), numeric=False),
-    Column("energy per token", _optional("energy_uj", q.energy), means="typical"),
-    Column("range", lambda r: q.energy_range(r["energy_low_uj"], r["energy_high_uj"]), means="low–high of the sources"),
-    Column("times less than FP16", _ratio, means="energy of the FP16 baseline over this, and its range"),
-    Column("latency", _optional("latency_s", q.duration), means="per token"),
-    Column("tokens/s", _optional("tokens_per_s", q.digits)),
-    Column("bound by", lambda r: f"{r['bound']} {q.share(r['bound_share'])}", means="share of the time"),
-    Column("DRAM per token", _optional("dram_bytes", q.size)),
-    Column("memory", _optional("memory_bytes", q.size), means="weights and state of one sequence"),
-    Column("bits/byte", _optional("bits_per_byte", lambda v: f"{v:.3f}"), means="on held-out text, where it was run"),
+_MODEL = Column("model", lambda r: m.label(r["model"]), numeric=False)
+_DESIGN = Column("design", lambda r: str(r["design"]), numeric=False)
+_COSTS = (
+    Column(
+        "energy per token",
+        _optional("energy_uj", q.energy),
+        lambda r: q.energy_range(r["energy_low_uj"], r["energy_high_uj"]),
+        means="typical, low–high",
+    ),
+    Column("less than FP16", _optional("ratio", q.factor), _ratio_range, means="same memory"),
+    Column("time per token", _optional("latency_s", q.duration), lambda r: f"{q.digits(r['tokens_per_s'])} tokens/s"),
+    Column("bound by", lambda r: str(r["bound"]), lambda r: f"{q.share(r['bound_share'])} of time"),
+    Column("DRAM moved", _optional("dram_bytes", q.size), means="per token"),
+    Column("memory", _optional("memory_bytes", q.size), means="weights, state"),
+    Column("bits/byte", _optional("bits_per_byte", lambda v: f"{v:.3f}"), means="held-out text"),
 )
+TERMINAL = (_MODEL, _DESIGN, *_COSTS)
+COLUMNS = (_MODEL, Column("design", _DESIGN.text, lambda r: str(r["memory_system"]), numeric=False), *_COSTS)
+"""Columns of the page; the terminal has less room and names the memory systems below the table."""
+
+NOT_FOR_GPU = ("less than FP16", "bits/byte")
+"""Titles of columns that say nothing about a GPU row."""
 
 
 def frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -94,21 +105,24 @@ def frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series([r.get(name) for r in rows], dtype=kind) for name, kind in FIELDS.items()})
 
 
-def cells(comparison: pd.DataFrame, columns: Sequence[Column] = COLUMNS) -> list[list[str]]:
-    """The texts of each row, column by column."""
-    return [[column.text(row) for column in columns] for row in comparison.to_dict("records")]
+def cells(comparison: pd.DataFrame, columns: Sequence[Column] = COLUMNS) -> list[list[tuple[str, str]]]:
+    """The text and the detail (or ``""``) of each row, column by column; a model is named in its first row only."""
+    rows = []
+    previous = None
+    for row in comparison.to_dict("records"):
+        texts = [(column.text(row), column.detail(row) if column.detail else "") for column in columns]
+        rows.append(texts if row["model"] != previous else [("", ""), *texts[1:]])
+        previous = row["model"]
+    return rows
 
 
-def terminal(comparison: pd.DataFrame, title: str, columns: Sequence[Column] = COLUMNS) -> Table:
-    """A rich table; one-bit rows stand out, a rule parts the models. Names are shown as they are, never as markup."""
+def terminal(comparison: pd.DataFrame, title: str, columns: Sequence[Column] = TERMINAL) -> Table:
+    """A rich table; one-bit rows stand out. Names are shown as they are, never read as markup."""
     table = Table(title=Text(title), title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column.title, justify="right" if column.numeric else "left", overflow="fold")
-    previous = None
-    for row, texts in zip(comparison.to_dict("records"), cells(comparison, columns), strict=True):
-        if previous not in (None, row["model"]):
-            table.add_section()
-        first = texts if row["model"] != previous else ["", *texts[1:]]
-        table.add_row(*(Text(t) for t in first), style="bold" if row["role"] == m.ONE_BIT else None)
-        previous = row["model"]
+        table.add_column(Text(column.title), justify="right" if column.numeric else "left", overflow="fold")
+    for role, texts in zip(comparison["role"], cells(comparison, columns), strict=True):
+        style = "bold" if role == m.ONE_BIT else ""
+        lines = (Text.assemble((t, style), *([("\n" + d, "dim")] if d else [])) for t, d in texts)
+        table.add_row(*lines)
     return table

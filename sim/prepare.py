@@ -132,6 +132,16 @@ def prepare(model: PackedModel, precision: Precision) -> IntegerModel:
     )
 
 
+def prepare_linear(model: PackedModel, name: str) -> Linear:
+    """One linear layer of any family, ready for ``apply_linear``; ``name`` as in ``layers.0.self_attn.q_proj``.
+
+    Binarized layers stay planes, others become int8 with one scale per row.
+    """
+    if name in model.linears:
+        return _binary(model.linears[name])
+    return quantize_rows(model.tensors[f"{name}.weight"])
+
+
 def mantissas(values: np.ndarray) -> Mantissas:
     """The 16-bit integers of ``values``, with the greatest exponent that does not overflow."""
     values = np.asarray(values, np.float64)
@@ -188,12 +198,6 @@ def _binary(packed: PackedLinear) -> BinaryLinear:
     )
 
 
-def _linear(model: PackedModel, name: str) -> Linear:
-    if name in model.linears:
-        return _binary(model.linears[name])
-    return quantize_rows(model.tensors[f"{name}.weight"])
-
-
 def _norm(model: PackedModel, name: str, fraction: int) -> Norm:
     weight = np.asarray(model.tensors[name], np.float64)
     eps = round(weight.size * model.config.norm_eps * 4.0**fraction)
@@ -216,11 +220,11 @@ def _mamba2_layer(model: PackedModel, index: int) -> Layer:
     layer, mixer = f"layers.{index}", f"layers.{index}.mixer"
     return Layer(
         norm=_norm(model, f"{layer}.norm.weight", RESIDUAL.fraction),
-        in_proj=_linear(model, f"{mixer}.in_proj"),
+        in_proj=prepare_linear(model, f"{mixer}.in_proj"),
         conv=_conv(model, mixer),
         scan=_scan(model, mixer, model.tensors[f"{mixer}.dt_bias"]),
         gate_norm=_norm(model, f"{mixer}.norm.weight", GATED_FRACTION),
-        out_proj=_linear(model, f"{mixer}.out_proj"),
+        out_proj=prepare_linear(model, f"{mixer}.out_proj"),
     )
 
 
@@ -228,10 +232,10 @@ def _mamba1_layer(model: PackedModel, index: int) -> Layer:
     layer, mixer = f"layers.{index}", f"layers.{index}.mixer"
     return Layer(
         norm=_norm(model, f"{layer}.norm.weight", RESIDUAL.fraction),
-        in_proj=_linear(model, f"{mixer}.in_proj"),
+        in_proj=prepare_linear(model, f"{mixer}.in_proj"),
         conv=_conv(model, mixer),
         scan=_scan(model, mixer, model.tensors[f"{mixer}.dt_proj.bias"]),
-        x_proj=_linear(model, f"{mixer}.x_proj"),
-        dt_proj=_linear(model, f"{mixer}.dt_proj"),
-        out_proj=_linear(model, f"{mixer}.out_proj"),
+        x_proj=prepare_linear(model, f"{mixer}.x_proj"),
+        dt_proj=prepare_linear(model, f"{mixer}.dt_proj"),
+        out_proj=prepare_linear(model, f"{mixer}.out_proj"),
     )

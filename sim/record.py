@@ -120,7 +120,7 @@ class Recorder:
         counts = np.stack(self._counts)
         is_linear = (frame["kind"] == "linear").to_numpy()
         lanes = (frame["tokens"] * frame["inputs"]).to_numpy()[:, None]
-        pairs = (frame["tokens"] * (frame["inputs"] - 64).clip(lower=0)).to_numpy()[:, None]
+        pairs = (64 * frame["tokens"] * ((frame["inputs"] - 1) // 64).clip(lower=0)).to_numpy()[:, None]
         density = counts[:, ONES] / np.maximum(lanes, 1)
         toggle = counts[:, TOGGLES] / np.maximum(pairs, 1)
         frame["density"] = pd.Series(_shares(density, is_linear), dtype=object)

@@ -96,7 +96,7 @@ class TestHelp:
         assert result.code == 0
         assert f"xnorscan {verb}" in result.out
 
-    @pytest.mark.parametrize("verb", ["run", "trace", "cost", "convert", "models", "designs", "doctor"])
+    @pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "generate"])
     def test_verbs_that_print_a_table_print_json(self, xnorscan, verb: str) -> None:
         assert "--json" in xnorscan(verb, "-h").out
 
@@ -238,6 +238,14 @@ class TestCost:
             assert sum(p["energy_pj"] for p in parts) == pytest.approx(whole["energy_pj"])
             assert sum(p["energy_share"] for p in parts) == pytest.approx(1)
             assert sum(p["operations"] for p in parts) == whole["operations"] == 64 * 6 + 3
+
+    def test_fp16_beside_a_gpu(self, xnorscan) -> None:
+        rows = xnorscan("cost", "tiny", "--baseline", "fp16", "--baseline", "gpu-h100", "--json").json
+        assert {row["design"] for row in rows} == {"edge-28nm", "edge-28nm/fp16", "gpu-h100"}
+
+    def test_a_design_named_twice_is_costed_once(self, xnorscan) -> None:
+        rows = xnorscan("cost", "tiny", "--design", "up5k", "--design", "up5k", "--baseline", "up5k", "--json").json
+        assert sum(row["kind"] == "all" for row in rows) == 1
 
     def test_table_names_the_trace_and_both_designs(self, xnorscan) -> None:
         out = xnorscan("cost", "tiny", "--design", "up5k", "--baseline", "gpu-h100").out
@@ -462,6 +470,39 @@ def checkpoint_tensors(model) -> dict[str, np.ndarray]:
         tensors[f"{name}.weight"] = np.where(bits, 0.01, -0.01).astype(np.float32)
         tensors[f"{name}.wscale"], tensors[f"{name}.wbias"] = linear.pre[None], linear.shift[None]
     return {f"backbone.{name}": np.ascontiguousarray(value) for name, value in tensors.items()}
+
+
+class TestCompare:
+    ARGUMENTS = ("compare", "bi-mamba-780m", "--design", "edge-28nm", "--baseline", "fp16")
+
+    def test_leaves_a_report(self, xnorscan, tmp_path: Path) -> None:
+        result = xnorscan(*self.ARGUMENTS, "-o", tmp_path / "report")
+        assert result.code == 0
+        assert "report.html" in result.out
+        assert {"report.html", "compare.csv", "compare.parquet"} <= set(os.listdir(tmp_path / "report"))
+        assert os.listdir(tmp_path) == ["report"]
+
+    def test_json(self, xnorscan, tmp_path: Path) -> None:
+        rows = xnorscan(*self.ARGUMENTS, "--phase", "prefill", "-o", tmp_path, "--json").json
+        assert {row["model"] for row in rows} == {"bi-mamba-780m"}
+        assert {row["design"] for row in rows} == {"edge-28nm", "edge-28nm/fp16"}
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("mambo",), "no model is named 'mambo'"),
+            (("bi-mamba-780m", "--design", "edge"), "no design 'edge'"),
+            (("bi-mamba-780m", "--baseline", "missing.yaml"), "missing.yaml: No such file or directory"),
+        ],
+    )
+    def test_refuses_and_leaves_nothing(
+        self, refused, tmp_path: Path, arguments: tuple[str, ...], message: str
+    ) -> None:
+        assert message in refused("compare", *arguments, "-o", tmp_path / "report")
+        assert os.listdir(tmp_path) == []
+
+    def test_refuses_a_file_as_folder(self, refused, text: Path) -> None:
+        assert str(text) in refused("compare", "bi-mamba-780m", "-o", text)
 
 
 class TestDoctor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -77,6 +78,24 @@ def test_costing_a_trace_needs_no_eda_tool_torch_or_plotting(room: str) -> None:
     code = f"import sys, xnorscan.{room}; print(*{{name.partition('.')[0] for name in sys.modules}})"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert not {"torch", "amaranth", "cocotb", "matplotlib", "numba"} & set(loaded)
+
+
+def test_every_import_is_of_a_declared_dependency() -> None:
+    declared = {re.split(r"[^\w-]", line)[0].lower() for line in PROJECT["project"]["dependencies"]}
+    files = [p for room in ROOMS for p in (ROOT / room).rglob("*.py")] + list(ROOT.glob("*.py"))
+    owners = metadata.packages_distributions()
+    for path in files:
+        for module in sorted(third_party_imports(path)):
+            names = {name.lower() for name in owners.get(module, [module])}
+            assert names & (declared | {"torch"}), f"{path.relative_to(ROOT)} imports {module}"
+
+
+def third_party_imports(path: Path) -> set[str]:
+    """First parts of the absolute imports of a file, without the standard library's."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level]
+    return {name.partition(".")[0] for name in names} - sys.stdlib_module_names
 
 
 def test_help_is_quick() -> None:

@@ -33,12 +33,21 @@ def bit_length(value: int) -> int:
     return 64 - _leading_zeros(value)
 
 
+GREATEST_SHIFT = 62
+"""A shift further to the right gives 0 and one further to the left saturates, so no shift count is undefined."""
+
+
 @inlined
 def shift_round(value: int, bits: int) -> int:
-    """value / 2^bits, rounded half to even; a shift to the left where ``bits`` is negative."""
+    """value / 2^bits, rounded half to even; a shift to the left where ``bits`` is negative. |value| ≤ 2^61.
+
+    To the left it saturates at ±2^62, which every format's own saturation then clips.
+    """
     if bits <= 0:
-        return value << -bits
-    return (value + (1 << (bits - 1)) - 1 + ((value >> bits) & 1)) >> bits
+        up = min(-bits, GREATEST_SHIFT)
+        return saturate(value, (1 << GREATEST_SHIFT) >> up) << up
+    down = min(bits, GREATEST_SHIFT)
+    return (value + (1 << (down - 1)) - 1 + ((value >> down) & 1)) >> down
 
 
 @inlined

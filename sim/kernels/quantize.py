@@ -2,7 +2,7 @@
 
 A row x (fixed point) is multiplied by the 16-bit mantissas of α, then
 
-* ``pow2``: q = round(p / 2^s) with the least s ≥ 0 that keeps |q| ≤ 127: the scale is a shift;
+* ``pow2``: q = round(p / 2^s) with the least s ≥ 0 that keeps |p| ≤ 127·2^s: the scale is a shift;
 * ``absmax``: q = round(p · 127/absmax) through one reciprocal per token, BitNet b1.58's scale.
 
 Both leave (multiplier, shift) per token such that p ≈ q · multiplier · 2^shift, which is all that the output scale
@@ -31,7 +31,7 @@ _INVERSE_127 = 33026
 @inlined
 def _pow2_shift(absmax: int) -> int:
     shift = max(0, bit_length(absmax) - 7)
-    return shift + (shift_round(absmax, shift) > GREATEST)
+    return shift + (absmax > GREATEST << shift)
 
 
 @inlined
@@ -103,9 +103,10 @@ def plane_statistics(q: np.ndarray, planes: np.ndarray, counts: np.ndarray) -> N
     """Fills ``counts`` int64 [17]: ones of each plane, toggles of each plane, greatest |q|.
 
     ``q`` int8 [tokens, K] and its ``planes`` uint64 [tokens, 8, words]. A toggle is a lane that differs between
-    consecutive 64-lane words of one plane: what the input wires of a 64-lane array do.
+    consecutive 64-lane words of one plane, among the lanes that both have: what the input wires of a 64-lane array do.
     """
     counts[:] = 0
+    last = np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(64 * planes.shape[2] - q.shape[1])
     for t in range(planes.shape[0]):
         for k in range(8):
             before = planes[t, k, 0]

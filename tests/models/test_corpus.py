@@ -75,7 +75,8 @@ def texts(files: list[SourceFile], batch: int, length: int, seed: int, passes: i
     for window in windows(files, batch, length, seed):
         assert window.ids.shape == window.targets.shape == (batch, length)
         assert window.ids.dtype == window.targets.dtype == np.int64
-        assert (window.begins.shape, window.begins.dtype) == ((batch,), np.bool_)
+        assert window.begins.shape == (batch,)
+        assert window.begins.dtype == np.bool_
         for row in range(batch):
             if window.begins[row]:
                 drawn.append((row, len(rows[row])))

@@ -19,7 +19,7 @@ from xnorscan.models.safetensors_file import NUMPY_DTYPES, SafetensorsFile, Safe
 
 SPELLING = {np.dtype(dtype): name for name, dtype in NUMPY_DTYPES.items()}
 TENSORS = st.dictionaries(
-    st.text(min_size=1, max_size=8).filter(lambda name: name != "__metadata__"),
+    st.text(min_size=1, max_size=8).filter(str.isprintable),
     st.sampled_from(list(SPELLING)).flatmap(
         lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=3, min_side=1, max_side=5))
     ),
@@ -95,8 +95,9 @@ HEADERS = {
     "metadata a number": ({"__metadata__": {"a": 1}}, b"", "__metadata__ of the header must map names to strings"),
     "no shape": ({"x": {"dtype": "F32"}}, b"", "entry of x lacks dtype, shape or data_offsets"),
     "three offsets": ({"x": entry(offsets=[0, 1, 2])}, b"", "entry of x lacks dtype, shape or data_offsets"),
-    "dtype": ({"x": entry("F3")}, b"", "x has dtype F3, known are F64, F32"),
+    "dtype": ({"x": entry("F3")}, b"", "x has dtype 'F3', known are F64, F32"),
     "dtype a list": ({"x": entry([])}, b"", r"x has dtype \[\], known are"),
+    "name": ({"x\n": entry()}, b"12345678", r"a tensor is named 'x\\n', a name must be printable"),
     "negative": ({"x": entry(shape=[-2], offsets=[0, -8])}, b"", "x has a shape or an offset that is not a natural"),
     "float": ({"x": entry(shape=[2.0])}, b"", "x has a shape or an offset that is not a natural"),
     "bool": ({"x": entry(shape=[True], offsets=[0, 4])}, b"", "x has a shape or an offset that is not a natural"),

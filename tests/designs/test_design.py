@@ -1,0 +1,139 @@
+"""designs/design.py: presets load, peaks and baselines are what they say, bad designs get one clear line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from xnorscan.designs.design import (
+    Fp16ArrayDesign,
+    GpuDesign,
+    OneBitDesign,
+    equal_throughput_baseline,
+    load_design,
+    preset_names,
+)
+
+GOOD = {
+    "kind": "one_bit", "name": "mine", "rows": 2, "cols": 4, "lanes": 16, "activations": "parallel", "vector_lanes": 4,
+    "scan_lanes": 2, "clock_mhz": 100, "weight_memory_kib": 8, "activation_memory_kib": 8, "state_memory_kib": 8,
+    "dram": "{kind: lpddr4, bandwidth_gb_per_s: 3.2}", "technology": "asic-28nm",
+}  # fmt: skip
+
+
+def written(folder: Path, **changes: object) -> Path:
+    """A design file: ``GOOD`` with changes; None takes a field out."""
+    path = folder / "mine.yaml"
+    fields = {name: value for name, value in (GOOD | changes).items() if value is not None}
+    path.write_text("".join(f"{name}: {value}\n" for name, value in fields.items()), encoding="utf-8")
+    return path
+
+
+def test_every_preset_loads_under_its_own_name() -> None:
+    assert {"edge-28nm", "datacenter-7nm", "ecp5-85", "up5k", "gpu-a100", "gpu-h100", "gpu-h200"} <= set(preset_names())
+    for name in preset_names():
+        assert load_design(name).name == name
+
+
+def test_a_file_loads(tmp_path: Path) -> None:
+    design = load_design(written(tmp_path))
+    assert isinstance(design, OneBitDesign)
+    assert (design.rows, design.clock_hz, design.peak_macs_per_cycle) == (2, 1e8, 128)
+    assert design.dram is not None
+    assert design.dram.bandwidth_gb_per_s == 3.2
+
+
+def test_dram_may_be_absent(tmp_path: Path) -> None:
+    assert load_design(written(tmp_path, dram=None)).dram is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"rows": 0}, "rows: Input should be greater than or equal to 1, got 0"),
+        ({"rows": "many"}, "rows: Input should be a valid integer, got 'many'"),
+        ({"rows": "true"}, "rows: Input should be a valid integer, got True"),
+        ({"cols": None}, "cols: Field required"),
+        ({"num_r": 3}, "num_r: Extra inputs are not permitted, got 3"),
+        ({"clock_mhz": -1}, "clock_mhz: Input should be greater than 0, got -1"),
+        ({"clock_mhz": ".inf"}, "clock_mhz: Input should be a finite number"),
+        ({"activations": "both"}, "activations: Input should be 'serial' or 'parallel', got 'both'"),
+        ({"dram": "{kind: core, bandwidth_gb_per_s: 1}"}, "dram.kind: Input should be 'ddr3'"),
+        ({"dram": "{kind: ddr4}"}, "dram.bandwidth_gb_per_s: Field required"),
+        ({"kind": None}, "kind is None, it must be one of one_bit, fp16_array, gpu"),
+        ({"kind": "npu"}, "kind is 'npu', it must be one of one_bit, fp16_array, gpu"),
+        ({"kind": "[a]"}, "kind is ['a'], it must be one of"),
+        ({"name": "a b"}, "name: String should match pattern"),
+    ],
+)
+def test_bad_fields_are_one_line(tmp_path: Path, changes: dict[str, object], fault: str) -> None:
+    path = written(tmp_path, **changes)
+    with pytest.raises(ValueError) as caught:
+        load_design(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert fault in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_list_is_no_design(tmp_path: Path) -> None:
+    path = tmp_path / "list.yml"
+    path.write_text("- 1\n")
+    with pytest.raises(ValueError, match="a design is a mapping"):
+        load_design(path)
+
+
+def test_unknown_name_lists_the_presets() -> None:
+    with pytest.raises(ValueError, match=r"no design 'edge': give a \.yaml file or one of .*edge-28nm"):
+        load_design("edge")
+
+
+def test_missing_file_is_an_os_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        load_design(tmp_path / "none.yaml")
+
+
+def test_designs_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_design("up5k").name = "other"  # type: ignore[misc]  # that it is refused is the test
+
+
+def array(**changes: object) -> OneBitDesign:
+    fields = {name: value for name, value in GOOD.items() if name != "dram"} | changes
+    return OneBitDesign.model_validate(fields)
+
+
+@given(
+    rows=st.integers(1, 64),
+    cols=st.integers(1, 64),
+    lanes=st.integers(1, 64),
+    activations=st.sampled_from(["serial", "parallel"]),
+)
+def test_baseline_has_equal_peak_and_the_same_memory_system(rows: int, cols: int, lanes: int, activations: str) -> None:
+    design = array(rows=rows, cols=cols, lanes=lanes, activations=activations)
+    if activations == "serial" and cols * lanes % 8:
+        with pytest.raises(ValueError, match="must be a multiple of 8"):
+            equal_throughput_baseline(design)
+        return
+    twin = equal_throughput_baseline(design)
+    assert twin.peak_macs_per_cycle * twin.clock_mhz == design.peak_macs_per_cycle * design.clock_mhz
+    for field in ("weight_memory_kib", "activation_memory_kib", "state_memory_kib", "dram", "technology", "rows"):
+        assert getattr(twin, field) == getattr(design, field)
+    assert twin.name == "mine/fp16"
+
+
+def test_baseline_by_name() -> None:
+    twin = load_design("edge-28nm/fp16")
+    assert isinstance(twin, Fp16ArrayDesign)
+    assert twin.dram == load_design("edge-28nm").dram
+    for name in ("gpu-h100/fp16", "edge-28nm/fp16/fp16"):
+        with pytest.raises(ValueError, match="only a one_bit design has an FP16 baseline"):
+            load_design(name)
+
+
+def test_gpu_peak_is_the_published_one() -> None:
+    a100 = load_design("gpu-a100")
+    assert isinstance(a100, GpuDesign)
+    assert a100.peak_macs_per_cycle * 2 * a100.clock_hz == pytest.approx(312e12)
+    assert (a100.board_power_w, a100.dram.bandwidth_gb_per_s) == (400, 2039)
