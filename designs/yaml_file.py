@@ -49,7 +49,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def validated(adapter: TypeAdapter[T], data: Any, where: str) -> T:
-    """``data`` checked against ``adapter``. Raises ``ValueError`` with the first fault: ``where: field.path: fault``."""
+    """``data`` checked against ``adapter``. Raises ``ValueError`` on the first fault: ``where: field: fault``."""
     try:
         return adapter.validate_python(data)
     except ValidationError as error:

@@ -55,7 +55,7 @@ class Ops:
     @classmethod
     def from_frame(cls, frame: pd.DataFrame) -> Ops:
         """The operations of ``Trace.ops``. Raises ``ValueError`` on a kind that no cost model knows."""
-        kind = pd.Categorical(frame["kind"], categories=list(KINDS)).codes
+        kind = pd.Index(KINDS).get_indexer(frame["kind"])
         if (kind < 0).any():
             unknown = frame["kind"].iloc[int(np.argmax(kind < 0))]
             raise ValueError(f"trace has an operation of kind {unknown!r}; costs are known for {', '.join(KINDS)}")

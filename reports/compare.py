@@ -6,7 +6,7 @@ import os
 import platform
 import shlex
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from ..designs.design import Design, OneBitDesign, equal_throughput_baseline, load_design
@@ -72,12 +72,12 @@ def compare(
     ``phase``: ``decode`` or ``prefill``, the one the report leads with; both are computed. ``command``: what makes the
     report again, as the page shows it.
 
-    Shipped models run on held-out text of ``text_bytes``; others are costed from their dimensions. Everything is written
-    beside ``directory`` first and moved in when it is complete. The same inputs give the same bytes; the page has a date
-    only where the environment variable SOURCE_DATE_EPOCH gives one.
+    Shipped models run on held-out text of ``text_bytes``; others are costed from their dimensions. Everything is
+    written beside ``directory`` first and moved in when it is complete. The same inputs give the same bytes; the page
+    has a date only where the environment variable SOURCE_DATE_EPOCH gives one.
 
-    Raises ``ValueError`` for an unknown model, design or phase, and where no model fits any design; ``OSError`` where the
-    directory cannot be written.
+    Raises ``ValueError`` for an unknown model, design or phase, and where no model fits any design; ``OSError`` where
+    the directory cannot be written.
     """
     if phase not in PHASES:
         raise ValueError(f"phase is {phase!r}, it must be {' or '.join(PHASES)}")
@@ -97,7 +97,7 @@ def compare(
                 precision=precision or Precision(),
                 prompt_length=prompt_length,
                 text_bytes=text_bytes,
-                progress=lambda count, total, task=task: progress.update(task, completed=count, total=total),
+                progress=_telling(progress, task),
             )
             progress.update(task, completed=1, total=1)
             chosen.append((done, planned))
@@ -143,6 +143,10 @@ def _progress(console: Console) -> Progress:
     return Progress(name, BarColumn(), share, TimeElapsedColumn(), console=console, transient=True)
 
 
+def _telling(progress: Progress, task: TaskID) -> Callable[[int, int], None]:
+    return lambda done, total: progress.update(task, completed=done, total=total)
+
+
 def _date() -> str | None:
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     if not epoch:
@@ -160,7 +164,7 @@ def _versions(date: str | None) -> list[tuple[str, str]]:
 
 @contextmanager
 def _building(directory: Path) -> Iterator[Path]:
-    """A place beside ``directory`` to build in, gone afterwards. It fails before any work where nothing can be written."""
+    """A place beside ``directory`` to build in, gone afterwards. Fails early where nothing can be written."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{directory.name}.", suffix=".partial", dir=directory.parent) as place:
         build = Path(place) / "report"

@@ -43,7 +43,7 @@ KIND_GROUPS: Mapping[str, tuple[str, ...]] = {
     "convolution": ("conv1d",),
     "norms and gates": ("rmsnorm", "gate", "gated_rmsnorm", "swiglu"),
 }
-"""Kinds of operation (:data:`xnorscan.traces.op.KINDS`, with the head apart from the other linears) by the word that stands for them."""
+"""Kinds of operation (:data:`xnorscan.traces.op.KINDS`, the head apart from the other linears) by the word for them."""
 
 _COMPONENT_COLUMNS = {
     SRAM: ("energy_sram_pj",),
@@ -54,7 +54,7 @@ _COMPONENT_COLUMNS = {
 
 
 def energy_parts(costs: pd.DataFrame) -> pd.DataFrame:
-    """Energy of a cost frame of one design by component: columns ``part``, ``energy_uj`` (all of :data:`PARTS`, in order).
+    """Energy of a cost frame of one design by component: columns ``part`` (:data:`PARTS`), ``energy_uj``.
 
     ``costs``: rows of :func:`xnorscan.energy_models.cost.cost`.
     """
@@ -73,7 +73,7 @@ def energy_parts(costs: pd.DataFrame) -> pd.DataFrame:
 
 
 def energy_kinds(costs: pd.DataFrame) -> pd.DataFrame:
-    """Energy of a cost frame of one design by kind of layer: columns ``kind`` (keys of :data:`KIND_GROUPS`), ``energy_uj``."""
+    """Energy of a cost frame of one design by kind of layer: ``kind`` (of :data:`KIND_GROUPS`), ``energy_uj``."""
     kind = costs["kind"].where(~_places(costs)[1], "head")
     group = {k: name for name, kinds in KIND_GROUPS.items() for k in kinds}
     sums = costs["energy_pj"].groupby(kind.map(group)).sum() * 1e-6
@@ -109,11 +109,27 @@ def memory_parts(config: ModelConfig, precision: Precision) -> pd.DataFrame:
     counts = parameter_counts(config)
     state = config.layers * (config.d_inner * config.d_state + config.conv_dim * max(0, config.d_conv - 1))
     bits = {
-        ONE_BIT: (packed.one_bit + packed.int8, packed.scales, packed.embedding + packed.head, packed.other, packed.state_bits),
-        FP16: (16 * (counts.binarized + counts.linear), 0, 16 * (counts.embedding + counts.head), 16 * counts.other, 16 * state),
+        ONE_BIT: (
+            packed.one_bit + packed.int8,
+            packed.scales,
+            packed.embedding + packed.head,
+            packed.other,
+            packed.state_bits,
+        ),
+        FP16: (
+            16 * (counts.binarized + counts.linear),
+            0,
+            16 * (counts.embedding + counts.head),
+            16 * counts.other,
+            16 * state,
+        ),
     }
     return pd.DataFrame(
-        [{"role": r, "part": p, "bytes": b / 8} for r, each in bits.items() for p, b in zip(MEMORY_PARTS, each, strict=True)]
+        [
+            {"role": r, "part": p, "bytes": b / 8}
+            for r, each in bits.items()
+            for p, b in zip(MEMORY_PARTS, each, strict=True)
+        ]
     )
 
 
@@ -134,7 +150,12 @@ def _dram_split(costs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 def label(model: str) -> str:
     """A model's name as a reader writes it: ``bi-mamba-2.7b`` is ``Bi-Mamba 2.7B``."""
-    for prefix, name in (("bi-mamba-", "Bi-Mamba "), ("fbi-llm-", "FBI-LLM "), ("mamba2-", "Mamba-2 "), ("mamba-", "Mamba ")):
+    for prefix, name in (
+        ("bi-mamba-", "Bi-Mamba "),
+        ("fbi-llm-", "FBI-LLM "),
+        ("mamba2-", "Mamba-2 "),
+        ("mamba-", "Mamba "),
+    ):
         if model.startswith(prefix):
             size, _, rest = model[len(prefix) :].partition("-")
             return name + size.upper() + (f" ({rest})" if rest else "")

@@ -1,7 +1,7 @@
 """The look that every figure shares: palette, type, axes, and how a figure becomes SVG, PNG and page markup.
 
 Figures are built on :class:`matplotlib.figure.Figure` inside :func:`style`; pyplot is never imported and no global
-setting survives. The colours are Okabe and Ito's (jfly.uni-koeln.de/color), told apart with any common colour blindness.
+setting survives. The colours are Okabe and Ito's (jfly.uni-koeln.de/color), chosen for readers with colour blindness.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -19,21 +20,14 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
 INK, MUTED, GRID, PAPER, ACCENT = "#1c2128", "#5d6672", "#d9dee4", "#ffffff", "#00639c"
-BLUE, SKY, ORANGE, VERMILLION, GREEN, PURPLE, GREY = (
-    "#0072b2",
-    "#56b4e9",
-    "#e69f00",
-    "#d55e00",
-    "#009e73",
-    "#cc79a7",
-    "#9aa3ad",
-)
-ONE_BIT, FP16, OTHER_MEMORY = BLUE, GREY, PURPLE
+BLUE, SKY, ORANGE, VERMILLION = "#0072b2", "#56b4e9", "#e69f00", "#d55e00"
+GREEN, PURPLE, SAND, GREY = "#009e73", "#cc79a7", "#f0c98a", "#9aa3ad"
+ONE_BIT, FP16 = BLUE, GREY
 
 _PAGE_VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--line", PAPER: "--paper", ACCENT: "--accent"}
 """Colours of a figure that follow the page's light or dark theme when the SVG stands inside the page."""
 
-_RC = {
+_RC: Any = {  # Any: matplotlib's types name every key from one release on, and not before
     "svg.hashsalt": "xnorscan",
     "svg.fonttype": "path",
     "font.family": ["DejaVu Sans"],
@@ -65,8 +59,11 @@ _RC = {
 
 @dataclass(frozen=True)
 class Picture:
-    """A finished figure: ``name`` of its files, ``title`` that states the finding, ``caption`` that says how to read it,
-    ``alt`` text, and its ``svg`` text and ``png`` bytes (light theme)."""
+    """A finished figure.
+
+    ``name`` of its files, ``title`` that states the finding, ``caption`` that says how to read it, ``alt`` text, and
+    its ``svg`` text and ``png`` bytes (light theme).
+    """
 
     name: str
     title: str
@@ -116,11 +113,10 @@ HEADLINE_POINTS = 44
 def headline(figure: Figure, title: str, subtitle: str) -> None:
     """Title (the finding) and subtitle (what is drawn, in which unit), left-aligned at the figure's edge."""
     top = figure.get_figheight() * 72
-    for text, y, options in (
-        (title, 7, {"fontsize": 12, "fontweight": "bold", "color": INK}),
-        (subtitle, 27, {"fontsize": 9, "color": MUTED}),
-    ):
-        figure.text(0.012, 1 - y / top, text, ha="left", va="top", gid=f"headline-{y}", **options)
+    for text, y, size, weight, colour in ((title, 7, 12, "bold", INK), (subtitle, 27, 9, "normal", MUTED)):
+        figure.text(
+            0.012, 1 - y / top, text, va="top", fontsize=size, fontweight=weight, color=colour, gid=f"headline-{y}"
+        )
 
 
 def key(axes: Axes, entries: Sequence[tuple[str, str]]) -> None:

@@ -32,8 +32,8 @@ class Results:
     """Everything a report shows.
 
     ``phase``: the one that stands first. ``comparison``: :data:`~.tables.FIELDS`, both phases. ``parts``, ``kinds``
-    (µJ) and ``traffic`` (bytes): per token, with model, phase, design and role in front; ``memory``: bytes per model and
-    role. ``left_out``: a sentence for each design on which a model does not fit. ``designs``: those that were used.
+    (µJ) and ``traffic`` (bytes): per token, with model, phase, design and role in front; ``memory``: bytes per model
+    and role. ``left_out``: a sentence for each design on which a model does not fit. ``designs``: those that were used.
     """
 
     phase: str
@@ -89,9 +89,7 @@ def results(chosen: Sequence[tuple[Subject, Sequence[Design]]], phase: str) -> R
                     frames[name].append(measured.assign(**keys, **{value: measured[value] / tokens(subject, each)}))
     if not rows:
         raise ValueError("nothing to compare: " + " ".join(left_out))
-    joined = {
-        n: pd.concat(f, ignore_index=True)[[*_KEYS, *f[0].columns.drop(_KEYS)]] for n, f in frames.items()
-    }
+    joined = {n: pd.concat(f, ignore_index=True)[[*_KEYS, *f[0].columns.drop(_KEYS)]] for n, f in frames.items()}
     memory = [m.memory_parts(s.config, s.precision).assign(model=s.model) for s, _ in chosen]
     return Results(
         phase=phase,
@@ -136,7 +134,9 @@ def _rows(subject: Subject, phase: str, designs: Sequence[Design], costs: pd.Dat
             "design": design.name,
             "role": role(design),
             "memory_system": memory_system(design),
-            "basis": "board power × roofline time" if isinstance(design, GpuDesign) else "operations × sourced energies",
+            "basis": "board power × roofline time"
+            if isinstance(design, GpuDesign)
+            else "operations × sourced energies",
             "batch": 1,
             "prompt_length": subject.prompt_length,
             "energy_uj": total["energy_uj_per_token"],
@@ -150,7 +150,9 @@ def _rows(subject: Subject, phase: str, designs: Sequence[Design], costs: pd.Dat
             "memory_bytes": kept[m.ONE_BIT if isinstance(design, OneBitDesign) else m.FP16],
         }
         if isinstance(design, OneBitDesign):
-            moved = m.dram_traffic(costs[costs["design"] == design.name], subject.traces[phase]).set_index("part")["bytes"]
+            moved = m.dram_traffic(costs[costs["design"] == design.name], subject.traces[phase]).set_index("part")[
+                "bytes"
+            ]
             row["not_binary_share"] = 1 - moved[m.BINARY] / moved.sum() if moved.sum() else None
             row["bits_per_byte"] = subject.quality.bits_per_byte if subject.quality else None
             twin = f"{design.name}/fp16"
@@ -166,11 +168,15 @@ def sources(designs: Sequence[Design]) -> list[Source]:
     found = []
     for name in dict.fromkeys(d.technology for d in arrays):
         table = load_technology(name)
-        found += [Source(f"{name}: {field.replace('_', ' ')}", value) for field, value in table if isinstance(value, Figure)]
+        found += [
+            Source(f"{name}: {field.replace('_', ' ')}", value) for field, value in table if isinstance(value, Figure)
+        ]
         for point in table.sram:
             for access in ("read", "write"):
                 found.append(Source(f"{name}: {point.capacity_kib:g} KiB SRAM {access}", getattr(point, access)))
-    found += [Source(dram_name(kind), dram_figures()[kind]) for kind in dict.fromkeys(d.dram.kind for d in arrays if d.dram)]
+    found += [
+        Source(dram_name(kind), dram_figures()[kind]) for kind in dict.fromkeys(d.dram.kind for d in arrays if d.dram)
+    ]
     if len(arrays) < len(designs):
         found += [Source(f"GPU: {field.replace('_', ' ')}", figure) for field, figure in gpu_figures().items()]
     return found

@@ -10,6 +10,7 @@ import pandas as pd
 from . import figures
 from . import measures as m
 from . import quantities as q
+from .bars import span
 from .page import Card, Page, PageTable, Row, Section, comparison_table
 from .plotting import Picture
 from .results import GPU, Results, dram_name, sources
@@ -83,10 +84,10 @@ def cards(results: Results) -> list[Card]:
     who = _listed([m.label(x) for x in bit["model"]])
     first = Card(
         ask="How much less energy than FP16?",
-        number=span(bit["ratio"], q.factor),
+        number=span(bit["ratio"].tolist()),
         what="less energy per token",
-        why=f"{q.factor_range(bit['ratio_low'].min(), bit['ratio_high'].max())} over the ranges of the sourced figures. "
-        f"{who} on {bit['design'].iloc[0]} beside an FP16 array of equal peak throughput on the same memory "
+        why=f"{q.factor_range(bit['ratio_low'].min(), bit['ratio_high'].max())} over the ranges of the sourced "
+        f"figures. {who} on {bit['design'].iloc[0]} beside an FP16 array of equal peak throughput on the same memory "
         f"system ({bit['memory_system'].iloc[0]}).",
     )
     return [first, _limit(results, bit), _certainty(results, bit)]
@@ -109,7 +110,7 @@ def _limit(results: Results, bit: pd.DataFrame) -> Card:
         )  # fmt: skip
     return Card(
         ask="What limits it?",
-        number=span(bit["not_binary_share"], q.share),
+        number=span(bit["not_binary_share"].tolist(), q.share),
         what="of the DRAM traffic is not the binary weights",
         why=f"A token of {m.label(row['model'])} moves {q.size(traffic[m.BINARY])} of binary weights, but also "
         f"{q.size(traffic['embedding and head'])} of embedding and head and {q.size(traffic['state'])} of recurrent "
@@ -120,7 +121,7 @@ def _limit(results: Results, bit: pd.DataFrame) -> Card:
 def _certainty(results: Results, rows: pd.DataFrame) -> Card:
     row = rows.loc[rows["memory_bytes"].idxmax()]
     figures_used = sources([results.designs[name] for name in (row["design"], row["baseline"]) if pd.notna(name)])
-    counts = Counter(s.figure.kind for s in figures_used)
+    counts = Counter[str](s.figure.kind for s in figures_used)
     kinds = _listed([f"{counts[k]} {word}" for k, word in SOURCE_KINDS.items() if counts[k] or k == "silicon"])
     energy = _of(results.parts, {k: row[k] for k in ("model", "phase", "design")}).set_index("part")["energy_uj"]
     moved = float(energy[[p for p in m.PARTS if p.startswith("DRAM")]].sum() / energy.sum())
@@ -128,7 +129,11 @@ def _certainty(results: Results, rows: pd.DataFrame) -> Card:
     rests = ""
     if dram and moved >= 0.5:
         one = next(s for s in figures_used if s.name == dram_name(dram.kind))
-        rests = f" {q.share(moved)} of the energy rests on one of them: {one.name}, {one.figure.value:g} {one.figure.unit} ({one.figure.low:g}–{one.figure.high:g}), {SOURCE_KINDS[one.figure.kind]}."  # fmt: skip
+        f = one.figure
+        rests = (
+            f" {q.share(moved)} of the energy rests on one of them: {one.name}, {f.value:g} {f.unit} "
+            f"({f.low:g}–{f.high:g}), {SOURCE_KINDS[f.kind]}."
+        )
     return Card(
         ask="How sure are we?",
         number=q.energy_range(row["energy_low_uj"], row["energy_high_uj"]),
@@ -144,7 +149,10 @@ def page(results: Results, drawn: dict[str, list[Picture]], command: str, versio
     bit = lead[lead["role"] == m.ONE_BIT]
     title = figures.energy_title(lead) if len(bit) else "What a token costs"
     where = f" on {bit['design'].iloc[0]} ({bit['memory_system'].iloc[0]})" if len(bit) else ""
-    text = f"{results.phase.capitalize()} at batch 1{where}, costed operation by operation. FP16 is the same model on an array of equal peak throughput and the same memory system."  # fmt: skip
+    text = (
+        f"{results.phase.capitalize()} at batch 1{where}, costed operation by operation. FP16 is the same model on an "
+        "array of equal peak throughput and the same memory system."
+    )
     sections = [
         _comparison(results),
         Section(title="Where the energy goes", pictures=drawn.get("energy", [])),
@@ -167,8 +175,8 @@ def _comparison(results: Results) -> Section:
     gpu = rows[rows["role"] == GPU]
     tables = [comparison_table(rows[rows["role"] != GPU], "Energy, time and memory per token")]
     texts = [
-        "A ratio stands only between designs with the same memory system; the FP16 twin has the same memories, the same "
-        "DRAM and as many multiply-accumulates a second."
+        "A ratio stands only between designs with the same memory system; the FP16 twin has the same memories, the "
+        "same DRAM and as many multiply-accumulates a second."
     ]
     notes = [*_residency(rows), *results.left_out]
     sections = Section(title=f"The comparison: {results.phase}, batch 1", texts=texts, tables=tables, notes=notes)
@@ -177,9 +185,9 @@ def _comparison(results: Results) -> Section:
     columns = [c for c in COLUMNS if c.title not in NOT_FOR_GPU]
     table = comparison_table(gpu, "GPU: board power times roofline time", columns)
     note = (
-        "The GPU rows of the second table are board power × roofline time of an FP16 model on another memory system. They "
-        "include what a board spends beyond the chip and leave out what a host and a kernel launch cost, so no ratio is "
-        "formed with the rows above, and for a small model the time is a bound that no GPU reaches."
+        "The GPU rows of the second table are board power × roofline time of an FP16 model on another memory system. "
+        "They include what a board spends beyond the chip and leave out what a host and a kernel launch cost, so no "
+        "ratio is formed with the rows above, and for a small model the time is a bound that no GPU reaches."
     )
     return Section(title=sections.title, texts=texts, tables=[*tables, table], notes=[note, *notes])
 
@@ -199,8 +207,8 @@ def _residency(rows: pd.DataFrame) -> list[str]:
 def _quality(results: Results) -> list[str]:
     return [
         f"{m.label(s.model)} read {v.bytes:,} bytes in {v.files} held-out files of the standard library of {v.text} "
-        f"bit-accurately, as the hardware will: {v.bits_per_byte:.3f} bits per byte ({_compressors(v)}). Its traces are "
-        "recorded from that text; those of the other models follow from their dimensions alone."
+        f"bit-accurately, as the hardware will: {v.bits_per_byte:.3f} bits per byte ({_compressors(v)}). Its traces "
+        "are recorded from that text; those of the other models follow from their dimensions alone."
         for s in results.subjects
         if (v := s.quality)
     ]
@@ -213,17 +221,17 @@ def _compressors(v: Quality) -> str:
 def _method(results: Results) -> list[str]:
     length = results.subjects[0].prompt_length
     return [
-        f"One token costs the energy of every operation of a decode step with {length:,} tokens in the context, or, in a "
-        f"prefill, of a {length:,}-token prompt divided by its tokens; batch 1.",
-        "Cycles of an operation: the greater of compute and memory, with the fill and drain of the array. Energy: actions × "
-        "energy per action, and leakage for as long as the operation runs.",
-        "Low and high take every figure at its low and at its high end at once: an outer range, not a standard deviation. "
-        "The range of a ratio takes FP16 and one-bit at the same ends, because they share the memory and the technology; "
-        + "each group of figures (DRAM, on-chip memory, arithmetic, leakage) is moved on its own.",
-        "FP16: weights, activations, state and head in 16 bit. One-bit: binary planes, 16-bit α and β per input channel, "
-        "8-bit activations into the array, an 8-bit tied embedding and head, "
-        + f"{results.subjects[0].precision.state_bits}-bit state. The activation quantizer is xnorscan's; the papers leave "
-        "activations in FP16.",
+        f"One token costs the energy of every operation of a decode step with {length:,} tokens in the context, or, in "
+        f"a prefill, of a {length:,}-token prompt divided by its tokens; batch 1.",
+        "Cycles of an operation: the greater of compute and memory, with the fill and drain of the array. Energy: "
+        "actions × energy per action, and leakage for as long as the operation runs.",
+        "Low and high take every figure at its low and at its high end at once: an outer range, not a standard "
+        "deviation. The range of a ratio takes FP16 and one-bit at the same ends, because they share the memory and "
+        + "the technology; each group of figures (DRAM, on-chip memory, arithmetic, leakage) is moved on its own.",
+        "FP16: weights, activations, state and head in 16 bit. One-bit: binary planes, 16-bit α and β per input "
+        "channel, 8-bit activations into the array, an 8-bit tied embedding and head, "
+        + f"{results.subjects[0].precision.state_bits}-bit state. The activation quantizer is xnorscan's; the papers "
+        "leave activations in FP16.",
         "State and weights stay on chip where the design's memories hold them; otherwise every step moves them.",
     ]
 
@@ -235,15 +243,6 @@ def _sources(results: Results) -> PageTable:
         for f in (s.figure,)
     ]
     return PageTable("Sources", _SOURCE_COLUMNS, rows, sources=True)
-
-
-def span(values: pd.Series, show: object) -> str:
-    """``7.5–9.7×`` of the least and the greatest value, or one of them where they read the same."""
-    assert callable(show)
-    low, high = show(float(values.min())), show(float(values.max()))
-    if low == high:
-        return str(low)
-    return f"{low.rstrip('× %')}–{high}"
 
 
 def _listed(items: Sequence[str]) -> str:

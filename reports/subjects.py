@@ -7,6 +7,7 @@ import hashlib
 import lzma
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from ..models.training.corpus import SourceFile, library, library_name
 from ..sim.run import Simulator
 from ..traces.trace import Trace
 
-PHASES = ("decode", "prefill")
+PHASES: tuple[Literal["decode", "prefill"], ...] = ("decode", "prefill")
 TEXT_BYTES = 65_536
 """About how much held-out text a model is measured on."""
 
@@ -32,9 +33,7 @@ DECODED = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Quality:
-    """What a model and two compressors make of the same held-out files, each file on its own, in bits per byte.
-
-    """
+    """What a model and two compressors make of the same held-out files, each file on its own, in bits per byte."""
 
     text: str
     files: int
@@ -74,7 +73,9 @@ def subject(
     config = get_config(name)
     if config.name in SHIPPED:
         return _run(config.name, precision, prompt_length, held_out_sample(text_bytes), progress)
-    traces = {phase: shape_trace(config, phase=phase, length=prompt_length, precision=precision) for phase in PHASES}
+    traces: dict[str, Trace] = {
+        phase: shape_trace(config, phase=phase, length=prompt_length, precision=precision) for phase in PHASES
+    }
     return Subject(config=config, precision=precision, traces=traces, prompt_length=prompt_length)
 
 
@@ -130,7 +131,9 @@ def _recorded(simulator: Simulator, text: bytes, prompt_length: int) -> dict[str
     """A prefill of the first ``prompt_length`` bytes and decode steps on the bytes behind them."""
     ids = np.frombuffer(text[: prompt_length + DECODED], np.uint8).astype(np.int64)[None]
     if ids.shape[1] < prompt_length + DECODED:
-        raise ValueError(f"the held-out text has {ids.shape[1]} bytes, {prompt_length + DECODED} are needed for a trace")
+        raise ValueError(
+            f"the held-out text has {ids.shape[1]} bytes, {prompt_length + DECODED} are needed for a trace"
+        )
     state, prefill, decode = simulator.new_state(), simulator.recorder(), simulator.recorder()
     simulator.step(ids[:, :prompt_length], state, prefill, last_only=True)
     for position in range(prompt_length, prompt_length + DECODED):

@@ -1,7 +1,7 @@
 """The comparison as rows: one definition of the columns for the terminal, the page and the files.
 
-:data:`FIELDS` names the columns of ``compare.csv`` and ``compare.parquet``, units in the names; :data:`COLUMNS` says how
-they are shown to people.
+:data:`FIELDS` names the columns of ``compare.csv`` and ``compare.parquet``, units in the names; :data:`COLUMNS` says
+how they are shown to people.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ FIELDS: Mapping[str, str] = {
 
 ``role``: ``one-bit``, ``FP16`` or ``GPU``. ``baseline``: the FP16 design that ``ratio`` divides by this row (one-bit
 rows). ``basis``: how energy and time were found. ``energy_*_uj``, ``latency_s``, ``dram_bytes``: per token.
-``bound``: what bounds the operations that take most of the time, and
-``bound_share`` of it. ``not_binary_share``: share of the DRAM bytes that are not one-bit weights. ``memory_bytes``: weights and the state of
-one sequence. ``bits_per_byte``: measured on held-out text, where the model was run. ``ratio*``: energy of the baseline
-over energy of this row, and its range.
+``bound``: what bounds the operations that take most of the time, and ``bound_share`` of it. ``not_binary_share``:
+share of the DRAM bytes that are not one-bit weights. ``memory_bytes``: weights and the state of one sequence.
+``bits_per_byte``: measured on held-out text, where the model was run. ``ratio*``: energy of the baseline over energy of
+this row, and its range.
 """
 
 
@@ -118,7 +118,9 @@ def cells(comparison: pd.DataFrame, columns: Sequence[Column] = COLUMNS) -> list
 
 def terminal(comparison: pd.DataFrame, title: str, columns: Sequence[Column] = TERMINAL) -> Table:
     """A rich table; one-bit rows stand out. Names are shown as they are, never read as markup."""
-    table = Table(title=Text(title), title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False)
+    table = Table(
+        title=Text(title), title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False
+    )
     for column in columns:
         table.add_column(Text(column.title), justify="right" if column.numeric else "left", overflow="fold")
     for role, texts in zip(comparison["role"], cells(comparison, columns), strict=True):

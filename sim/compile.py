@@ -1,8 +1,8 @@
 """``kernel``: Numba compilation with a disk cache that can not be stale.
 
 Numba's own cache looks only at the file a function stands in; a changed helper module would leave old machine code in
-use. The cache directory here is named after a digest of every source file of ``sim`` and of Numba's version: another
-source, another directory.
+use. The cache directory here is named after a digest of every source file that kernels are compiled from and of Numba's
+version: another source, another directory.
 """
 
 from __future__ import annotations
@@ -17,21 +17,27 @@ from typing import Any
 import llvmlite
 import numba
 
-SOURCES = Path(__file__).parent
+PACKAGE = Path(__file__).parents[1]
 
 
-def source_digest(root: Path = SOURCES) -> str:
-    """Hexadecimal digest of every ``.py`` file below ``root`` and of the compiler's version."""
+def sources(package: Path = PACKAGE) -> list[Path]:
+    """Every file whose text a compiled kernel may depend on: the room ``sim`` and the widths that its formats read."""
+    return [*sorted((package / "sim").rglob("*.py")), package / "models" / "precision.py"]
+
+
+def source_digest(package: Path = PACKAGE) -> str:
+    """Hexadecimal digest of ``sources`` and of the compiler's version."""
     digest = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__}".encode())
-    for path in sorted(root.rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    for path in sources(package):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
 
 def cache_directory() -> Path:
     """Where compiled kernels are kept: ``$XNORSCAN_CACHE_DIR`` or the user's cache directory, one folder per digest."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("XNORSCAN_CACHE_DIR") or home / "xnorscan") / f"kernels-{_DIGEST}"
+    chosen = os.environ.get("XNORSCAN_CACHE_DIR")
+    home = chosen or os.path.join(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "xnorscan")
+    return Path(home) / f"kernels-{_DIGEST}"
 
 
 _DIGEST = source_digest()

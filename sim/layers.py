@@ -110,9 +110,10 @@ def apply_embedding(model: IntegerModel, ids: np.ndarray, recorder: Recorder) ->
     """``ids`` int64 [tokens] → residual int32 [tokens, d_model]."""
     table = model.embedding
     out = np.empty((ids.size, table.inputs), np.int32)
-    embed(table.weight, table.row_scale.values, table.row_scale.exponent - RESIDUAL.fraction, ids, out)
+    exponent = table.row_scale.exponent - RESIDUAL.fraction
+    clipped = embed(table.weight, table.row_scale.values, exponent, ids, RESIDUAL.greatest, out)
     planes = model.precision.head_planes
-    recorder.vector(-1, "embedding", "embedding", 0, lambda: embedding_shape(table.weight, ids.size, planes))
+    recorder.vector(-1, "embedding", "embedding", clipped, lambda: embedding_shape(table.weight, ids.size, planes))
     return out
 
 
@@ -139,7 +140,7 @@ def apply_layer(
     proj = apply_linear(layer.in_proj, normed, NORMED, VECTOR, quantizer, recorder, index, "in_proj")
     mixed, fraction = (_mamba2 if layer.gate_norm else _mamba1)(model, layer, proj, state, recorder, index)
     out = apply_linear(layer.out_proj, mixed, fraction, RESIDUAL, quantizer, recorder, index, "out_proj")
-    add_residual(residual, out, RESIDUAL.greatest)
+    recorder.clipped(add_residual(residual, out, RESIDUAL.greatest))
 
 
 def _convolve(
@@ -174,7 +175,7 @@ def _mamba2(
     y = y.reshape(-1, config.d_inner)
     norm = layer.gate_norm
     out = np.empty_like(y)
-    clipped = gated_rmsnorm(y, proj, norm.eps, norm.weight.values, norm.weight.exponent, out)
+    clipped = gated_rmsnorm(y, proj, config.ngroups, norm.eps, norm.weight.values, norm.weight.exponent, out)
     recorder.vector(index, "norm_gate", "gated_rmsnorm", clipped, lambda: gate_shape(y, weighted=True))
     return out, NORMED
 

@@ -18,6 +18,8 @@ from .kernels.norm import GATED_FRACTION
 
 LOG2E = math.log2(math.e)
 _GREATEST_SCALE = (1 << (SCALE_BITS - 1)) - 1
+_GREATEST_EXPONENT = 40
+_GREATEST_BIAS = 2.0**60
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ Linear = BinaryLinear | DenseLinear
 
 @dataclass(frozen=True)
 class Norm:
-    """RMSNorm constants: ``weight`` = weight·sqrt(K); ``eps`` = round(K·eps·2^(2·input fraction))."""
+    """RMSNorm constants over K channels at a time: ``weight`` = weight·sqrt(K); ``eps`` = round(K·eps·2^(2·fraction))."""
 
     weight: Mantissas
     eps: int
@@ -113,11 +115,17 @@ class IntegerModel:
 def prepare(model: PackedModel, precision: Precision) -> IntegerModel:
     """Convert every constant of ``model`` to the hardware's integers.
 
-    Raises ``ValueError`` for a family that the simulator does not run.
+    Raises ``ValueError`` for a family that the simulator does not run, a tensor that is not finite or a norm's eps out
+    of range.
     """
     config = model.config
     if config.family not in ("mamba1", "mamba2"):
         raise ValueError(f"{config.name}: the simulator runs mamba1 and mamba2, not {config.family}")
+    if not 0 <= config.norm_eps <= 1:
+        raise ValueError(f"{config.name}: norm_eps is {config.norm_eps}, it must be from 0 to 1")
+    for name, tensor in model.tensors.items():
+        if not np.isfinite(tensor).all():
+            raise ValueError(f"{config.name}: {name} holds a value that is not finite")
     build = _mamba2_layer if config.family == "mamba2" else _mamba1_layer
     embedding = _table(model.tensors["embedding.weight"], precision)
     head = embedding if config.tie_embeddings else _table(model.tensors["lm_head.weight"], precision)
@@ -143,12 +151,15 @@ def prepare_linear(model: PackedModel, name: str) -> Linear:
 
 
 def mantissas(values: np.ndarray) -> Mantissas:
-    """The 16-bit integers of ``values``, with the greatest exponent that does not overflow."""
+    """The 16-bit integers of ``values``, with the greatest exponent up to 40 that does not overflow.
+
+    A tensor whose greatest magnitude is below 2^-26 thus keeps fewer bits, and no shift grows with its smallness.
+    """
     values = np.asarray(values, np.float64)
     greatest = float(np.abs(values).max(initial=0.0))
     if greatest == 0.0:
         return Mantissas(np.zeros(values.shape, np.int16), 0)
-    exponent = SCALE_BITS - 2 - math.floor(math.log2(greatest))
+    exponent = min(SCALE_BITS - 1 - math.frexp(greatest)[1], _GREATEST_EXPONENT)
     if np.rint(greatest * 2.0**exponent) > _GREATEST_SCALE:
         exponent -= 1
     return Mantissas(np.rint(values * 2.0**exponent).astype(np.int16), exponent)
@@ -158,7 +169,8 @@ def quantize_rows(weight: np.ndarray) -> DenseLinear:
     """int8 weights, one scale absmax/127 per row (row = output)."""
     weight = np.asarray(weight, np.float32)
     scale = np.abs(weight).max(1).astype(np.float64) / 127.0
-    safe = np.where(scale > 0, scale, 1.0).astype(np.float32)
+    safe = scale.astype(np.float32)
+    safe[safe == 0] = 1.0
     return DenseLinear(
         inputs=weight.shape[1],
         outputs=weight.shape[0],
@@ -198,22 +210,27 @@ def _binary(packed: PackedLinear) -> BinaryLinear:
     )
 
 
-def _norm(model: PackedModel, name: str, fraction: int) -> Norm:
+def _norm(model: PackedModel, name: str, fraction: int, groups: int = 1) -> Norm:
     weight = np.asarray(model.tensors[name], np.float64)
-    eps = round(weight.size * model.config.norm_eps * 4.0**fraction)
-    return Norm(mantissas(weight * math.sqrt(weight.size)), eps)
+    channels = weight.size // groups
+    eps = round(channels * model.config.norm_eps * 4.0**fraction)
+    return Norm(mantissas(weight * math.sqrt(channels)), eps)
+
+
+def _bias(values: np.ndarray, fraction: int) -> np.ndarray:
+    """int64 with ``fraction`` fraction bits; clipped far outside every format, so that a sum with one never overflows."""
+    scaled = np.asarray(values, np.float64) * 2.0**fraction
+    return np.rint(np.clip(scaled, -_GREATEST_BIAS, _GREATEST_BIAS)).astype(np.int64)
 
 
 def _conv(model: PackedModel, mixer: str) -> Conv:
     weight = mantissas(model.tensors[f"{mixer}.conv1d.weight"][:, 0, :])
-    bias = np.asarray(model.tensors[f"{mixer}.conv1d.bias"], np.float64)
-    return Conv(weight, np.rint(bias * 2.0 ** (VECTOR.fraction + weight.exponent)).astype(np.int64))
+    return Conv(weight, _bias(model.tensors[f"{mixer}.conv1d.bias"], VECTOR.fraction + weight.exponent))
 
 
 def _scan(model: PackedModel, mixer: str, dt_bias: np.ndarray) -> Scan:
     rate = np.exp(np.asarray(model.tensors[f"{mixer}.A_log"], np.float64)) * LOG2E
-    bias = np.rint(np.asarray(dt_bias, np.float64) * 2.0**VECTOR.fraction).astype(np.int64)
-    return Scan(mantissas(rate), mantissas(model.tensors[f"{mixer}.D"]), bias)
+    return Scan(mantissas(rate), mantissas(model.tensors[f"{mixer}.D"]), _bias(dt_bias, VECTOR.fraction))
 
 
 def _mamba2_layer(model: PackedModel, index: int) -> Layer:
@@ -223,7 +240,7 @@ def _mamba2_layer(model: PackedModel, index: int) -> Layer:
         in_proj=prepare_linear(model, f"{mixer}.in_proj"),
         conv=_conv(model, mixer),
         scan=_scan(model, mixer, model.tensors[f"{mixer}.dt_bias"]),
-        gate_norm=_norm(model, f"{mixer}.norm.weight", GATED_FRACTION),
+        gate_norm=_norm(model, f"{mixer}.norm.weight", GATED_FRACTION, model.config.ngroups),
         out_proj=prepare_linear(model, f"{mixer}.out_proj"),
     )
 

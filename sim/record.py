@@ -17,7 +17,9 @@ from .kernels.quantize import MAX_ABS, ONES, STATISTICS, TOGGLES, pack_planes, p
 from .prepare import BinaryLinear, IntegerModel, Linear
 
 _CLIPPED = STATISTICS
+_FIRST_ROOM = 256
 Shape = dict[str, Any]
+Size = tuple[int, int, bool]
 
 
 def bytes_of(values: int, bits: int) -> int:
@@ -33,21 +35,24 @@ def empty_planes(q: np.ndarray) -> np.ndarray:
 class Recorder:
     """Collects a run's rows.
 
-    Shapes are worked out once per (sequences, tokens) of a step; statistics are counted every time. With
-    ``enabled=False`` every call returns at once.
+    Shapes are worked out once per size of a step; statistics are counted every time, into one table that doubles when
+    it is full. With ``enabled=False`` every call returns at once.
     """
 
     def __init__(self, model: IntegerModel, enabled: bool = True) -> None:
         self.enabled = enabled
         self._model = model
-        self._templates: dict[tuple[int, int], list[Op]] = {}
-        self._steps: list[tuple[int, int]] = []
-        self._counts: list[np.ndarray] = []
+        self._templates: dict[Size, list[Op]] = {}
+        self._steps: list[Size] = []
+        self._counts = np.zeros((_FIRST_ROOM, STATISTICS + 1), np.int64)
+        self._used = 0
         self._template: list[Op] | None = None
 
-    def begin_step(self, sequences: int, tokens: int) -> None:
-        """A new call of the model starts: ``tokens`` tokens over ``sequences`` sequences."""
-        size = (sequences, tokens)
+    def begin_step(self, sequences: int, tokens: int, last_only: bool) -> None:
+        """A new call of the model starts: ``tokens`` tokens over ``sequences`` sequences, logits of the last or of all."""
+        if not self.enabled:
+            return
+        size = (sequences, tokens, last_only)
         self._template = None if size in self._templates else self._templates.setdefault(size, [])
         self._steps.append(size)
 
@@ -67,43 +72,52 @@ class Recorder:
         if planes is None:
             planes = empty_planes(q)
             pack_planes(q, planes)
-        counts = np.empty(STATISTICS + 1, np.int64)
-        plane_statistics(q, planes, counts)
-        counts[_CLIPPED] = clipped
-        self._counts.append(counts)
+        row = self._next_row(clipped)
+        plane_statistics(q, planes, self._counts[row])
         if self._template is not None:
-            self._append(
-                layer,
-                name,
-                "linear",
-                linear_shape(
-                    linear, q.shape[0], out_bits, self._model.precision.head_planes if name == "lm_head" else 8
-                ),
-            )
+            dense_planes = self._model.precision.head_planes if name == "lm_head" else 8
+            self._append(layer, name, "linear", linear_shape(linear, q.shape[0], out_bits, dense_planes))
 
     def vector(self, layer: int, name: str, kind: Kind, clipped: int, shape: Callable[[], Shape]) -> None:
         """An operation on vectors ran; ``shape`` gives the rest of its row when it is needed."""
         if not self.enabled:
             return
-        counts = np.zeros(STATISTICS + 1, np.int64)
-        counts[_CLIPPED] = clipped
-        self._counts.append(counts)
+        self._next_row(clipped)
         if self._template is not None:
             self._append(layer, name, kind, shape())
 
+    def clipped(self, count: int) -> None:
+        """The operation recorded last clipped ``count`` values more: its output was added to the residual."""
+        if self.enabled and count:
+            self._counts[self._used - 1, _CLIPPED] += count
+
+    def _next_row(self, clipped: int) -> int:
+        row = self._used
+        if row == len(self._counts):
+            self._counts = np.concatenate((self._counts, np.zeros_like(self._counts)))
+        if clipped:
+            self._counts[row, _CLIPPED] = clipped
+        self._used = row + 1
+        return row
+
     def _append(self, layer: int, name: str, kind: Kind, shape: Shape) -> None:
-        sequences, tokens = self._steps[-1]
+        sequences, tokens, _ = self._steps[-1]
         assert self._template is not None
         place: Shape = {"step": 0, "layer": layer, "name": name, "kind": kind, "sequences": sequences, "tokens": tokens}
         self._template.append(Op(**(place | shape)))
 
     def trace(self, phase: Literal["prefill", "decode", "run"], prompt_length: int, new_tokens: int) -> Trace:
-        """Everything recorded so far as a trace."""
+        """Everything recorded so far as a trace.
+
+        Raises ``ValueError`` where nothing was recorded.
+        """
+        if not self._steps:
+            raise ValueError("nothing was recorded: run a step with this recorder, made with enabled=True, first")
         model = self._model
         metadata = Metadata(
             model=model.config.name,
             phase=phase,
-            batch=max((sequences for sequences, _ in self._steps), default=1),
+            batch=max(sequences for sequences, _, _ in self._steps),
             prompt_length=prompt_length,
             new_tokens=new_tokens,
             precision=asdict(model.precision),
@@ -113,11 +127,14 @@ class Recorder:
         return Trace.from_frame(self._frame(), metadata)
 
     def _frame(self) -> pd.DataFrame:
-        plain = {size: pd.DataFrame([vars(op) for op in ops]) for size, ops in self._templates.items()}
-        frame = pd.concat([plain[size] for size in self._steps], ignore_index=True)
-        lengths = [len(self._templates[size]) for size in self._steps]
-        frame["step"] = np.repeat(np.arange(len(lengths)), lengths)
-        counts = np.stack(self._counts)
+        rows: list[dict[str, Any]] = []
+        places: dict[Size, np.ndarray] = {}
+        for size, ops in self._templates.items():
+            places[size] = np.arange(len(rows), len(rows) + len(ops))
+            rows += [vars(op) for op in ops]
+        frame = pd.DataFrame(rows).iloc[np.concatenate([places[size] for size in self._steps])].reset_index(drop=True)
+        frame["step"] = np.repeat(np.arange(len(self._steps)), [places[size].size for size in self._steps])
+        counts = self._counts[: self._used]
         is_linear = (frame["kind"] == "linear").to_numpy()
         lanes = (frame["tokens"] * frame["inputs"]).to_numpy()[:, None]
         pairs = (64 * frame["tokens"] * ((frame["inputs"] - 1) // 64).clip(lower=0)).to_numpy()[:, None]
@@ -218,5 +235,6 @@ def _channels(channels: int, bits: int) -> Shape:
 
 
 def _shares(values: np.ndarray, present: np.ndarray) -> list[tuple[float, ...] | None]:
-    rows = values.astype(np.float32).tolist()
-    return [tuple(row) if there else None for row, there in zip(rows, present, strict=True)]
+    """Each row of ``values`` as a tuple where ``present``, else ``None``."""
+    rows = map(tuple, values[present].astype(np.float32).tolist())
+    return [next(rows) if there else None for there in present.tolist()]

@@ -62,7 +62,7 @@ class Simulator:
         then runs for the last token alone). A prefill, a decode step and any split of a text into calls give the same
         integers.
 
-        Raises ``ValueError`` where an id is outside the vocabulary.
+        Raises ``ValueError`` where an id is outside the vocabulary or the state is of another number of sequences.
         """
         ids = np.ascontiguousarray(ids, np.int64)
         if ids.ndim != 2 or not ids.size:
@@ -74,8 +74,11 @@ class Simulator:
             raise ValueError(
                 f"token id {wrong} is outside the vocabulary of {self.config.name}: 0 to {self.config.vocab_size - 1}"
             )
+        held = state[0].scan.shape[0]
+        if held != ids.shape[0]:
+            raise ValueError(f"the state holds {held} sequences, ids have {ids.shape[0]}; make it with new_state")
         recorder = recorder or self.recorder(enabled=False)
-        recorder.begin_step(ids.shape[0], ids.size)
+        recorder.begin_step(ids.shape[0], ids.size, last_only)
         residual = apply_embedding(self.model, ids.reshape(-1), recorder)
         for index, (layer, memory) in enumerate(zip(self.model.layers, state, strict=True)):
             apply_layer(self.model, layer, residual, memory, recorder, index)

@@ -11,6 +11,8 @@ from .kernels.nonlinear import EXPONENT_FRACTION
 from .tables import EXP2, EXP2_FRACTION, EXP2_SEGMENT_BITS
 
 _MAX_EXPONENT = EXP2_FRACTION
+_GREATEST_RATE = 2.0**40
+"""At this rate one unit in the last place of a logit is already too far."""
 
 
 def greedy(logits: np.ndarray) -> int:
@@ -31,8 +33,11 @@ def top_k(logits: np.ndarray, k: int, temperature: float, rng: np.random.Generat
     if not temperature > 0:
         raise ValueError(f"temperature is {temperature}, it must be above 0")
     best = np.argsort(-logits.astype(np.int64), kind="stable")[:k]
-    rate = round(math.log2(math.e) / temperature * 2**EXPONENT_FRACTION)
-    below = (int(logits[best[0]]) - logits[best].astype(np.int64)) * rate >> LOGIT.fraction
+    rate = round(min(math.log2(math.e) / temperature * 2**EXPONENT_FRACTION, _GREATEST_RATE))
+    # Beyond this distance the weight is 0 anyway; cut there, no product overflows.
+    farthest = ((_MAX_EXPONENT + 1) << (EXPONENT_FRACTION + LOGIT.fraction)) // max(rate, 1) + 1
+    distance = int(logits[best[0]]) - logits[best].astype(np.int64)
+    below = np.minimum(distance, farthest) * rate >> LOGIT.fraction
     whole = np.minimum(below >> EXPONENT_FRACTION, _MAX_EXPONENT + 1)
     segment = (below & ((1 << EXPONENT_FRACTION) - 1)) >> (EXPONENT_FRACTION - EXP2_SEGMENT_BITS)
     weights = EXP2[segment] >> whole

@@ -315,6 +315,16 @@ class TestRun:
         assert 1 < row["bits_per_byte"] < 30
         assert row["tokens_per_s"] == pytest.approx(row["bytes"] / row["seconds"])
 
+    def test_a_shipped_model_is_named(
+        self, xnorscan, packed: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked = []
+        monkeypatch.setattr(
+            "xnorscan.models.shipped.load_shipped", lambda name: asked.append(name) or read_packed(packed)
+        )
+        assert xnorscan("run", "Tiny", "--text", text).code == 0
+        assert asked == ["tiny"]
+
     def test_standard_input_equals_file(
         self, xnorscan, packed: Path, text: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -22,12 +22,16 @@ from rich.console import Console
 from torch import Tensor
 
 from ..config import ModelConfig
-from .corpus import library, library_name, windows
-from .network import Carry, FBILinear, Network
+from .corpus import Window, library, library_name, windows
+from .network import CHUNK, Carry, FBILinear, Network
 
 Role = Literal["twin", "student"]
 CHECKPOINT_EVERY = 200
 REPORT_EVERY = 20
+HELD_OUT_WINDOWS = 24
+"""Batches of held-out text that a checkpoint is measured on."""
+
+LossOf = Callable[[Tensor, Tensor, Carry, Carry], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,12 @@ class Recipe:
     warmup: int = 100
     hard_share: float = 0.0
 
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch < 1 or self.warmup < 1:
+            raise ValueError(f"steps {self.steps}, batch {self.batch} and warmup {self.warmup} must be at least 1")
+        if self.length < 1 or self.length % CHUNK:
+            raise ValueError(f"length is {self.length}, it must be a multiple of {CHUNK}, the chunk of the scan")
+
 
 def train(config: ModelConfig, recipe: Recipe, directory: Path, teacher: Path | None = None) -> Path:
     """Run ``recipe`` and return the final checkpoint, ``directory/<role>.pt``.
@@ -57,7 +67,7 @@ def train(config: ModelConfig, recipe: Recipe, directory: Path, teacher: Path | 
     A run that was interrupted goes on from its last checkpoint (every 200 steps) with the same bytes it would have
     seen. ``directory/<role>.jsonl`` holds the loss curve in bits per byte.
 
-    Raises ``ValueError`` for a student without a teacher.
+    Raises ``ValueError`` for a student without a teacher and where ``directory`` holds a run of another recipe.
     """
     if (recipe.role == "student") != (teacher is not None):
         raise ValueError(f"role {recipe.role}: a student needs the twin's checkpoint and a twin takes none")
@@ -90,7 +100,7 @@ def _start_from_twin(net: Network, twin: Network) -> None:
 
 
 class _Run:
-    """The state of one training run: model, optimizers, data position, curve."""
+    """The state of one training run: model, optimizers, position in the text, what the rows carry, curve."""
 
     def __init__(
         self, net: Network, twin: Network | None, recipe: Recipe, directory: Path, device: torch.device
@@ -104,67 +114,92 @@ class _Run:
             torch.optim.Muon(matrices, lr=recipe.matrix_rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
             torch.optim.AdamW(
                 [{"params": vectors, "lr": recipe.vector_rate}, {"params": scales, "lr": recipe.scale_rate}],
-                betas=(0.9, 0.98), weight_decay=0.0,
+                betas=(0.9, 0.98),
+                weight_decay=0.0,
             ),
-        ]  # fmt: skip
+        ]
         self.schedule = [torch.optim.lr_scheduler.LambdaLR(o, self._rate) for o in self.optimizers]
+        self.carry, self.twin_carry = self._zeros(), self._zeros()
         self.step = 0
-        self.held_out_bits = math.nan
+        self.row: dict[str, float | None] = {}
 
-    def _carry(self) -> Carry:
+    def _zeros(self) -> Carry:
         return Carry.zeros(self.net.config, self.recipe.batch, self.device)
 
     def _rate(self, step: int) -> float:
         return min((step + 1) / self.recipe.warmup, max(0.0, 1 - step / self.recipe.steps))
 
+    def _identity(self) -> dict[str, Any]:
+        return {"recipe": asdict(self.recipe), "config": asdict(self.net.config)}
+
     def resume(self) -> None:
+        """Go on from the last checkpoint, if there is one; the curve loses what came after it."""
         if not self.path.exists():
             self.curve.unlink(missing_ok=True)
             return
         saved = torch.load(self.path, weights_only=True)
+        if saved["identity"] != self._identity():
+            raise ValueError(f"{self.path} is a run of another recipe; go on with that one or use another folder")
         self.net.load_state_dict(saved["model"])
         for part, state in zip(self.optimizers + self.schedule, saved["optimizers"], strict=True):
             part.load_state_dict(state)
-        self.step = saved["step"]
+        self.carry, self.twin_carry = (Carry(**saved[name]) for name in ("carry", "twin_carry"))
+        self.step, self.row = saved["step"], saved["row"]
+        lines = self.curve.read_text().splitlines()
+        self.curve.write_text("".join(f"{line}\n" for line in lines if json.loads(line)["step"] <= self.step))
 
     def save(self) -> None:
-        parts = [p.state_dict() for p in self.optimizers + self.schedule]
-        content = {"model": self.net.state_dict(), "optimizers": parts, "step": self.step}
+        """Write a checkpoint from which ``resume`` goes on; all or nothing."""
+        content = {
+            "identity": self._identity(),
+            "model": self.net.state_dict(),
+            "optimizers": [part.state_dict() for part in self.optimizers + self.schedule],
+            "carry": vars(self.carry),
+            "twin_carry": vars(self.twin_carry),
+            "step": self.step,
+            "row": self.row,
+        }
         torch.save(content, self.path.with_suffix(".tmp"))
         os.replace(self.path.with_suffix(".tmp"), self.path)
 
     def finish(self) -> Path:
+        """Train to the last step; returns the checkpoint."""
         r = self.recipe
-        console = Console()
         stream = windows(library("train"), r.batch, r.length, r.seed)
         check = windows(library("held-out"), r.batch, r.length, r.seed)
-        held = [next(check) for _ in range(24)]
+        held = [next(check) for _ in range(HELD_OUT_WINDOWS)]
         loss_of = torch.compile(self._loss)
-        carry, twin_carry = self._carry(), self._carry()
         for _ in range(self.step):
             next(stream)
-        began, first = time.monotonic(), self.step
+        began, first, held_out_bits = time.monotonic(), self.step, self.row.get("held_out_bits_per_byte")
         while self.step < r.steps:
-            window = next(stream)
-            begins = torch.from_numpy(window.begins)
-            carry.reset(begins)
-            twin_carry.reset(begins)
-            loss, bits = loss_of(torch.from_numpy(window.ids), torch.from_numpy(window.targets), carry, twin_carry)
-            loss.backward()
-            for part in self.optimizers:
-                part.step()
-                part.zero_grad(set_to_none=True)
-            for part in self.schedule:
-                part.step()
-            self.step += 1
-            if self.step % CHECKPOINT_EVERY == 0 or self.step == r.steps:
-                self.held_out_bits = self._held_out(loss_of, held)
+            bits = self._train_on(next(stream), loss_of)
+            checkpoint = self.step % CHECKPOINT_EVERY == 0 or self.step == r.steps
+            if checkpoint:
+                held_out_bits = self._held_out(loss_of, held)
+            if checkpoint or self.step % REPORT_EVERY == 0:
+                rate = (self.step - first) * r.batch * r.length / (time.monotonic() - began)
+                self._report({"bits_per_byte": bits, "held_out_bits_per_byte": held_out_bits, "bytes_per_s": rate})
+            if checkpoint:
                 self.save()
-            if self.step % REPORT_EVERY == 0 or self.step == r.steps:
-                self._report(
-                    console, float(bits), (self.step - first) * r.batch * r.length / (time.monotonic() - began)
-                )
+        done = {"recipe": asdict(r), "library": library_name(), "torch": torch.__version__, **self.row}
+        self.path.with_suffix(".json").write_text(json.dumps(done, indent=1) + "\n")
         return self.path
+
+    def _train_on(self, window: Window, loss_of: LossOf) -> float:
+        begins = torch.from_numpy(window.begins)
+        self.carry.reset(begins)
+        self.twin_carry.reset(begins)
+        ids, targets = torch.from_numpy(window.ids), torch.from_numpy(window.targets)
+        loss, bits = loss_of(ids, targets, self.carry, self.twin_carry)
+        loss.backward()
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        for schedule in self.schedule:
+            schedule.step()
+        self.step += 1
+        return float(bits)
 
     def _loss(self, ids: Tensor, targets: Tensor, carry: Carry, twin_carry: Carry) -> tuple[Tensor, Tensor]:
         ids, targets = ids.to(self.device), targets.to(self.device)
@@ -184,11 +219,8 @@ class _Run:
         return share * hard + (1 - share) * distilled, bits
 
     @torch.no_grad()
-    def _held_out(self, loss_of: Callable[..., tuple[Tensor, Tensor]], held: list) -> float:
-        carry, twin_carry = (
-            self._carry(),
-            self._carry(),
-        )
+    def _held_out(self, loss_of: LossOf, held: list[Window]) -> float:
+        carry, twin_carry = self._zeros(), self._zeros()
         total, count = 0.0, 0
         for window in held:
             carry.reset(torch.from_numpy(window.begins))
@@ -197,23 +229,17 @@ class _Run:
             total, count = total + float(bits) * real, count + real
         return total / count
 
-    def _report(self, console: Console, bits: float, rate: float) -> None:
-        row = {
-            "step": self.step,
-            "bits_per_byte": bits,
-            "held_out_bits_per_byte": self.held_out_bits,
-            "bytes_per_s": rate,
-        }
+    def _report(self, figures: dict[str, float | None]) -> None:
+        self.row = {"step": self.step, **figures}
         with self.curve.open("a") as f:
-            f.write(json.dumps(row) + "\n")
-        console.print(
-            f"{self.recipe.role} {self.step}/{self.recipe.steps}  {bits:.3f} bits/byte  "
-            f"held out {self.held_out_bits:.3f}  {rate:,.0f} bytes/s  "
-            f"{(self.recipe.steps - self.step) * self.recipe.batch * self.recipe.length / rate / 60:.0f} min left"
+            f.write(json.dumps(self.row) + "\n")
+        r, rate = self.recipe, figures["bytes_per_s"] or 1.0
+        held = figures["held_out_bits_per_byte"]
+        Console().print(
+            f"{r.role} {self.step}/{r.steps}  {figures['bits_per_byte']:.3f} bits/byte  "
+            f"held out {'–' if held is None else f'{held:.3f}'}  {rate:,.0f} bytes/s  "
+            f"{(r.steps - self.step) * r.batch * r.length / rate / 60:.0f} min left"
         )
-        if self.step == self.recipe.steps:
-            done = {"recipe": asdict(self.recipe), "library": library_name(), "torch": torch.__version__, **row}
-            self.path.with_suffix(".json").write_text(json.dumps(done, indent=1) + "\n")
 
 
 def _groups(net: Network) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:

@@ -36,9 +36,7 @@ def conv1d_silu(
                 total = bias[c] + np.int64(weight[c, taps - 1]) * newest
                 for k in range(taps - 1):
                     total += np.int64(weight[c, k]) * np.int64(tail[s, c, k])
-                for k in range(taps - 2):
-                    tail[s, c, k] = tail[s, c, k + 1]
-                tail[s, c, taps - 2] = newest
+                    tail[s, c, k] = tail[s, c, k + 1] if k < taps - 2 else newest
                 value = shift_round(total, weight_exponent)
                 inside = saturate(value, VECTOR.greatest)
                 clipped += inside != value

@@ -149,12 +149,21 @@ def combine_planes(acc: np.ndarray, coefficients: np.ndarray, out: np.ndarray) -
 
 
 @kernel
-def embed(table: np.ndarray, row_scale: np.ndarray, exponent: int, ids: np.ndarray, out: np.ndarray) -> None:
-    """``table`` int8 [vocab, K], ``row_scale`` int16 [vocab] → ``out`` int32 [tokens, K] = row·scale·2^-exponent, rounded."""
+def embed(
+    table: np.ndarray, row_scale: np.ndarray, exponent: int, ids: np.ndarray, greatest: int, out: np.ndarray
+) -> int:
+    """``out`` int32 [tokens, K] = saturate(round(row·scale·2^-exponent)); returns the values clipped.
+
+    ``table`` int8 [vocab, K], ``row_scale`` int16 [vocab], ``ids`` int64 [tokens]: rows of the table.
+    """
+    clipped = 0
     for t in range(ids.size):
         token = ids[t]
         for i in range(table.shape[1]):
-            out[t, i] = shift_round(np.int64(table[token, i]) * np.int64(row_scale[token]), exponent)
+            value = shift_round(np.int64(table[token, i]) * np.int64(row_scale[token]), exponent)
+            out[t, i] = saturate(value, greatest)
+            clipped += out[t, i] != value
+    return clipped
 
 
 @kernel

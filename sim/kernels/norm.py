@@ -37,7 +37,7 @@ def _normalize_row(row: np.ndarray, eps: int, weight: np.ndarray, weight_exponen
         total += mantissa * mantissa
     room = _RECIPROCAL_BITS + 2 - bit_length(total)
     room -= room & 1
-    reciprocal = (1 << _RECIPROCAL_BITS) // integer_sqrt(total << room)
+    reciprocal = (1 << _RECIPROCAL_BITS) // integer_sqrt(shift_round(total, -room))
     down = _RECIPROCAL_BITS - _UNIT_FRACTION - room // 2
     clipped = 0
     for i in range(row.size):
@@ -64,18 +64,21 @@ def rmsnorm(x: np.ndarray, eps: int, weight: np.ndarray, weight_exponent: int, o
 
 @kernel
 def gated_rmsnorm(
-    y: np.ndarray, z: np.ndarray, eps: int, weight: np.ndarray, weight_exponent: int, out: np.ndarray
+    y: np.ndarray, z: np.ndarray, groups: int, eps: int, weight: np.ndarray, weight_exponent: int, out: np.ndarray
 ) -> int:
     """``y`` int32 [tokens, K] (``SCANNED``), ``z`` int32 [tokens, ≥ K] (``VECTOR``) → norm of y·silu(z) (``NORMED``).
 
-    The product keeps all its bits (22 fraction bits). ``eps`` = round(K·eps·2^(2·22)); the rest as ``rmsnorm``.
+    Each of ``groups`` equal runs of G = K/groups channels is normed alone. The product keeps all its bits (22 fraction
+    bits). ``eps`` = round(G·eps·2^(2·22)); ``weight`` stands for weight·sqrt(G)·2^weight_exponent.
     """
     clipped = 0
-    row = np.empty(y.shape[1], np.int64)
+    row = np.empty(y.shape[1] // groups, np.int64)
     for t in range(y.shape[0]):
-        for i in range(row.size):
-            row[i] = np.int64(y[t, i]) * silu(np.int64(z[t, i]))
-        clipped += _normalize_row(row, eps, weight, weight_exponent, out[t])
+        for g in range(groups):
+            run = slice(g * row.size, (g + 1) * row.size)
+            for i in range(row.size):
+                row[i] = np.int64(y[t, run.start + i]) * silu(np.int64(z[t, run.start + i]))
+            clipped += _normalize_row(row, eps, weight[run], weight_exponent, out[t, run])
     return clipped
 
 

@@ -103,10 +103,9 @@ def plane_statistics(q: np.ndarray, planes: np.ndarray, counts: np.ndarray) -> N
     """Fills ``counts`` int64 [17]: ones of each plane, toggles of each plane, greatest |q|.
 
     ``q`` int8 [tokens, K] and its ``planes`` uint64 [tokens, 8, words]. A toggle is a lane that differs between
-    consecutive 64-lane words of one plane, among the lanes that both have: what the input wires of a 64-lane array do.
+    consecutive 64-lane words of one plane: what the input wires of a 64-lane array do.
     """
     counts[:] = 0
-    last = np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(64 * planes.shape[2] - q.shape[1])
     for t in range(planes.shape[0]):
         for k in range(8):
             before = planes[t, k, 0]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from oracles.cost_workloads import array, linear, model_trace, scan, trace_of
 from xnorscan.designs.design import Fp16ArrayDesign, GpuDesign, load_design
 from xnorscan.energy_models.cost import COLUMNS, cost, fits
@@ -86,18 +88,26 @@ def test_a_gpu_prefill_is_bound_by_its_peak() -> None:
 @given(
     rows=st.lists(
         st.one_of(
-            st.builds(linear, tokens=st.integers(1, 40), outputs=st.integers(1, 90), inputs=st.integers(1, 200), planes=st.sampled_from([1, 8])),
+            st.builds(
+                linear, tokens=st.integers(1, 40), outputs=st.integers(1, 90), inputs=st.integers(1, 200),
+                planes=st.sampled_from([1, 8]),
+            ),
             st.builds(scan, tokens=st.integers(1, 40)),
         ),
         min_size=1, max_size=5,
     ),
-    bandwidth=st.floats(0.01, 100), faster=st.floats(1, 10), rows_of_array=st.integers(1, 8), seed=st.randoms(use_true_random=False),
+    bandwidth=st.floats(0.01, 100), faster=st.floats(1, 10), rows_of_array=st.integers(1, 8),
+    seed=st.randoms(use_true_random=False),
 )  # fmt: skip
-def test_bounds_monotone_and_order_invariant(rows: list, bandwidth: float, faster: float, rows_of_array: int, seed) -> None:
+def test_bounds_monotone_and_order_invariant(
+    rows: list, bandwidth: float, faster: float, rows_of_array: int, seed
+) -> None:
     dram = {"kind": "lpddr4", "bandwidth_gb_per_s": bandwidth}
     design = array(dram=dram, rows=rows_of_array, weight_memory_kib=1, state_memory_kib=0, activation_memory_kib=1)
     slow = cost(trace_of(*rows), [design])
-    quick = cost(trace_of(*rows), [array(**(design.model_dump() | {"dram": dram | {"bandwidth_gb_per_s": bandwidth * faster}}))])
+    quick = cost(
+        trace_of(*rows), [array(**(design.model_dump() | {"dram": dram | {"bandwidth_gb_per_s": bandwidth * faster}}))]
+    )
     assert (slow["cycles"] >= slow["compute_cycles"]).all()
     assert (slow["time_s"] * bandwidth * 1e9 * (1 + 1e-9) >= slow["dram_bytes"]).all()
     assert (quick["cycles"] <= slow["cycles"]).all()
@@ -111,7 +121,7 @@ def test_bounds_monotone_and_order_invariant(rows: list, bandwidth: float, faste
 def test_fewer_planes_never_cost_more() -> None:
     design = load_design("edge-28nm")
     costs = [cost(trace_of(linear(64, 2560, 5120, planes)), [design]) for planes in (1, 2, 4, 8)]
-    for fewer, more in zip(costs, costs[1:], strict=False):
+    for fewer, more in pairwise(costs):
         for column in ("cycles", "energy_pj", "dram_bytes", "sram_bytes"):
             assert fewer[column][0] <= more[column][0]
 

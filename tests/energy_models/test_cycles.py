@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from oracles.cost_workloads import array, linear, model_trace, ops_of, scan
 from xnorscan.designs.design import load_design
 from xnorscan.energy_models.cycles import (
@@ -65,7 +66,8 @@ def test_mambas_real_shape_does_not_divide() -> None:
 
 @given(
     tokens=SIZE, outputs=SIZE, inputs=st.integers(1, 300), planes=st.sampled_from([1, 2, 8]),
-    rows=st.integers(1, 9), cols=st.integers(1, 9), lanes=st.integers(1, 64), activations=st.sampled_from(["serial", "parallel"]),
+    rows=st.integers(1, 9), cols=st.integers(1, 9), lanes=st.integers(1, 64),
+    activations=st.sampled_from(["serial", "parallel"]),
 )  # fmt: skip
 def test_never_below_the_compute_bound(
     tokens: int, outputs: int, inputs: int, planes: int, rows: int, cols: int, lanes: int, activations: str
@@ -77,8 +79,12 @@ def test_never_below_the_compute_bound(
 
 
 def test_vector_unit_counts_passes_over_lanes() -> None:
-    norm = Op(step=0, layer=0, name="norm", kind="rmsnorm", sequences=1, tokens=3, outputs=10, inputs=10, activation_bits=32)
-    conv = Op(step=0, layer=0, name="conv1d", kind="conv1d", sequences=1, tokens=3, outputs=10, inputs=4, activation_bits=18)
+    norm = Op(
+        step=0, layer=0, name="norm", kind="rmsnorm", sequences=1, tokens=3, outputs=10, inputs=10, activation_bits=32
+    )
+    conv = Op(
+        step=0, layer=0, name="conv1d", kind="conv1d", sequences=1, tokens=3, outputs=10, inputs=4, activation_bits=18
+    )
     cycles = vector_cycles(ops_of(norm, conv), array(vector_lanes=4))
     assert list(cycles) == [2 * 30 // 4 + VECTOR_LATENCY, 4 * 30 // 4 + VECTOR_LATENCY]
 
@@ -86,7 +92,7 @@ def test_vector_unit_counts_passes_over_lanes() -> None:
 def test_quantizer_works_before_a_one_bit_linear_only() -> None:
     ops = ops_of(linear(tokens=2, inputs=10))
     assert vector_cycles(ops, array(vector_lanes=4))[0] == 2 * 20 // 4 + VECTOR_LATENCY
-    assert vector_cycles(ops.as_fp16(), load_design("edge-28nm/fp16"))[0] == 0  # type: ignore[arg-type]
+    assert vector_cycles(ops.as_fp16(), load_design("edge-28nm/fp16"))[0] == 0
 
 
 def test_scan_waits_for_its_own_recurrence() -> None:
@@ -110,7 +116,7 @@ def test_scan_never_below_its_bound(lanes: int, tokens: int, heads: int) -> None
 def test_every_operation_of_every_family_takes_time(name: str, phase: str, design: str) -> None:
     ops = Ops.from_frame(model_trace(name, phase, 16, 2).ops)
     loaded = load_design(design)
-    cycles = compute_cycles(ops if loaded.kind == "one_bit" else ops.as_fp16(), loaded)  # type: ignore[arg-type]
+    cycles = compute_cycles(ops if loaded.kind == "one_bit" else ops.as_fp16(), loaded)
     assert (cycles > 0).all()
 
 
@@ -118,5 +124,5 @@ def test_attention_on_the_array_covers_its_products() -> None:
     ops = Ops.from_frame(model_trace("fbi-llm-130m", "prefill", 16, 2).ops).as_fp16()
     design = load_design("edge-28nm/fp16")
     attention = ops.is_kind("attention")
-    covered = array_cycles(ops, design)[attention] * design.peak_macs_per_cycle  # type: ignore[arg-type]
+    covered = array_cycles(ops, design)[attention] * design.peak_macs_per_cycle
     assert (covered >= ops.macs[attention]).all()

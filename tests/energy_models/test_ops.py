@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+
 from oracles.cost_workloads import linear, model_trace, ops_of, trace_of
 from xnorscan.energy_models.ops import Ops
 from xnorscan.traces.op import Op

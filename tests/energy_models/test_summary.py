@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from oracles.cost_workloads import model_trace
 from xnorscan.designs.design import load_design
 from xnorscan.energy_models.cost import cost

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from oracles.cost_workloads import array, linear, model_trace, ops_of, scan
 from xnorscan.designs.design import load_design
 from xnorscan.energy_models.ops import Ops
@@ -95,7 +96,9 @@ def test_without_dram_need_and_have_are_named() -> None:
     result = fit(place(ops, design), design)
     assert not result.feasible
     weights = (BINARY_WEIGHTS + SCALES + HEAD + VECTOR_WEIGHTS) / 1024
-    assert result.reason.startswith(f"up5k has no dram: weights need {weights:.1f} KiB, weight_memory_kib is 104; state")
+    assert result.reason.startswith(
+        f"up5k has no dram: weights need {weights:.1f} KiB, weight_memory_kib is 104; state"
+    )
     assert fit(place(ops, load_design("edge-28nm")), load_design("edge-28nm")).feasible
 
 

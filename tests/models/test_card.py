@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from oracles.mamba2 import bits_per_symbol, chunked_scan, language_model, weights_from
 
+from oracles.mamba2 import bits_per_symbol, chunked_scan, language_model, weights_from
 from xnorscan.models.config import ModelConfig
 from xnorscan.models.training.corpus import SourceFile
 

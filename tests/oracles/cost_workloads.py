@@ -28,7 +28,7 @@ def linear(tokens: int = 1, outputs: int = 8, inputs: int = 8, planes: int = 1, 
         "weight_bytes": -(-outputs * inputs * planes // 8), "input_bytes": -(-tokens * inputs * bits // 8),
         "output_bytes": -(-tokens * outputs * 18 // 8),
     }  # fmt: skip
-    return Op(**(fields | more))  # type: ignore[arg-type]  # fields are checked by Op itself
+    return Op(**(fields | more))
 
 
 def scan(tokens: int = 1, heads: int = 2, headdim: int = 4, d_state: int = 8, sequences: int = 1, **more: object) -> Op:
@@ -38,23 +38,24 @@ def scan(tokens: int = 1, heads: int = 2, headdim: int = 4, d_state: int = 8, se
         "step": 0, "layer": 0, "name": "scan", "kind": "scan", "sequences": sequences, "tokens": tokens,
         "outputs": channels, "inputs": channels, "heads": heads, "headdim": headdim, "d_state": d_state,
         "activation_bits": 18, "state_bits": 16, "weight_bytes": 6 * heads,
-        "input_bytes": -(-tokens * (channels + 2 * d_state + heads) * 18 // 8), "output_bytes": -(-tokens * channels * 18 // 8),
+        "input_bytes": -(-tokens * (channels + 2 * d_state + heads) * 18 // 8),
+        "output_bytes": -(-tokens * channels * 18 // 8),
         "state_read_bytes": state, "state_write_bytes": state,
     }  # fmt: skip
-    return Op(**(fields | more))  # type: ignore[arg-type]  # fields are checked by Op itself
+    return Op(**(fields | more))
 
 
 @cache
 def model_trace(name: str, phase: str = "decode", length: int = 512, batch: int = 1) -> Trace:
     """The shape-only trace of a published model."""
-    return shape_trace(get_config(name), phase=phase, length=length, batch=batch)  # type: ignore[arg-type]  # a Phase
+    return shape_trace(get_config(name), phase=phase, length=length, batch=batch)
 
 
 def array(**changes: object) -> OneBitDesign:
     """A small one-bit design with DRAM, for changes."""
     fields: dict[str, object] = {
-        "name": "mine", "rows": 4, "cols": 8, "lanes": 16, "activations": "parallel", "vector_lanes": 4, "scan_lanes": 8,
-        "clock_mhz": 100, "weight_memory_kib": 4, "activation_memory_kib": 4, "state_memory_kib": 4,
+        "name": "mine", "rows": 4, "cols": 8, "lanes": 16, "activations": "parallel", "vector_lanes": 4,
+        "scan_lanes": 8, "clock_mhz": 100, "weight_memory_kib": 4, "activation_memory_kib": 4, "state_memory_kib": 4,
         "dram": {"kind": "lpddr4", "bandwidth_gb_per_s": 1.0}, "technology": "asic-28nm",
     }  # fmt: skip
     return OneBitDesign.model_validate(fields | changes)
