@@ -327,7 +327,7 @@ def _read_text(path: Path) -> bytes:
             cli_output.error_console().print("reading text from the terminal; end with Ctrl-D")
         data = sys.stdin.buffer.read()
     if not data:
-        raise ValueError(f"{path}: empty, there is no text to read")
+        raise ValueError(f"{'standard input' if str(path) == '-' else path}: empty, there is no text to read")
     return data
 
 

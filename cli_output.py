@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WIDTH_WITHOUT_TERMINAL = 200
+UNBOUNDED = 10_000
 TABLE_SUFFIXES = (".csv", ".parquet")
 
 Record = Mapping[str, Any]
@@ -30,11 +32,15 @@ Report = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a printed table: its heading and how its values are written; text stands left, the rest right."""
+    """A column of a printed table: its heading and how its values are written; text stands left, the rest right.
+
+    ``spare``: left out where the terminal is too narrow for the whole table.
+    """
 
     heading: str
     write: Callable[[Any], str] = str
     left: bool = False
+    spare: bool = False
 
 
 def console() -> Console:
@@ -68,6 +74,23 @@ def show(
     if as_json:
         show_json(rows)
         return
+    out = console()
+    kept = dict(columns)
+    table = _table(rows, kept, groups)
+    for name in reversed([name for name, column in columns.items() if column.spare]):
+        if Measurement.get(out, out.options.update(width=UNBOUNDED), table).maximum <= out.width:
+            break
+        del kept[name]
+        table = _table(rows, kept, groups)
+    if title:
+        out.print(escape(title), style="bold", highlight=False, soft_wrap=True)
+    out.print(table)
+    if len(kept) < len(columns):
+        left_out = ", ".join(column.heading for name, column in columns.items() if name not in kept)
+        out.print(f"left out at {out.width} characters: {escape(left_out)}", style="dim", highlight=False)
+
+
+def _table(rows: Sequence[Record], columns: Mapping[str, Column], groups: str) -> Table:
     table = Table(header_style="bold", box=SIMPLE_HEAD)
     for column in columns.values():
         table.add_column(column.heading, justify="left" if column.left else "right", overflow="fold")
@@ -76,9 +99,7 @@ def show(
             table.add_section()
         values = [(row.get(name), column) for name, column in columns.items()]
         table.add_row(*(escape(column.write(value)) if value is not None else "–" for value, column in values))
-    if title:
-        console().print(escape(title), style="bold", highlight=False, soft_wrap=True)
-    console().print(table)
+    return table
 
 
 def show_json(value: object) -> None:
@@ -123,13 +144,16 @@ def check_output(path: Path, *suffixes: str) -> None:
 def progress(doing: str) -> Iterator[Report]:
     """A bar on stderr that the given function moves and that leaves no trace; nothing where stderr is no terminal."""
     errors = error_console()
+    if not errors.is_terminal:
+        yield lambda done, total: None
+        return
     parts = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
         TimeRemainingColumn(),
     )
-    with Progress(*parts, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+    with Progress(*parts, console=errors, transient=True) as bar:
         task = bar.add_task(doing, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
@@ -137,5 +161,6 @@ def progress(doing: str) -> Iterator[Report]:
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
     """Say on stderr what goes on where its end is not known; nothing where stderr is no terminal."""
-    with error_console().status(what):
+    errors = error_console()
+    with errors.status(escape(what)) if errors.is_terminal else nullcontext():
         yield

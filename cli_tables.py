@@ -28,13 +28,13 @@ PJ_PER_UJ = 1e6
 
 MODEL = {
     "name": Column("model", left=True),
-    "family": Column("family", left=True),
+    "family": Column("family", left=True, spare=True),
     "weights": Column("weights", left=True),
-    "d_model": Column("d_model", "{:,}".format),
-    "layers": Column("layers", "{:,}".format),
-    "vocab_size": Column("vocabulary", "{:,}".format),
+    "d_model": Column("d_model", "{:,}".format, spare=True),
+    "layers": Column("layers", "{:,}".format, spare=True),
+    "vocab_size": Column("vocabulary", "{:,}".format, spare=True),
     "parameters": Column("parameters", "{:,}".format),
-    "one_bit_parameters": Column("of one bit", "{:,}".format),
+    "one_bit_parameters": Column("of one bit", "{:,}".format, spare=True),
     "fp16_gib": Column("FP16 GiB", quantities.digits),
     "one_bit_gib": Column("one-bit GiB", quantities.digits),
 }
@@ -82,14 +82,14 @@ def evaluation(model: PackedModel, result: Evaluation, precision: Precision) -> 
 SUMMARY = {
     "kind": Column("kind", left=True),
     "name": Column("name", left=True),
-    "ops": Column("operations", "{:,}".format),
+    "ops": Column("operations", "{:,}".format, spare=True),
     "tokens": Column("tokens", "{:,}".format),
-    "macs": Column("multiply-adds", "{:,}".format),
+    "macs": Column("multiply-adds", "{:,}".format, spare=True),
     "weight_bytes": Column("weights", quantities.size),
-    "input_bytes": Column("inputs", quantities.size),
-    "output_bytes": Column("outputs", quantities.size),
+    "input_bytes": Column("inputs", quantities.size, spare=True),
+    "output_bytes": Column("outputs", quantities.size, spare=True),
     "state_read_bytes": Column("state read", quantities.size),
-    "state_write_bytes": Column("state written", quantities.size),
+    "state_write_bytes": Column("state written", quantities.size, spare=True),
 }
 
 
@@ -100,10 +100,10 @@ def summary(trace: Trace) -> Rows:
 
 CONVERSION = {
     "role": Column("what", left=True),
-    "tensors": Column("tensors", "{:,}".format),
+    "tensors": Column("tensors", "{:,}".format, spare=True),
     "values": Column("values", "{:,}".format),
-    "minimum": Column("least", "{:.4g}".format),
-    "maximum": Column("greatest", "{:.4g}".format),
+    "minimum": Column("least", "{:.4g}".format, spare=True),
+    "maximum": Column("greatest", "{:.4g}".format, spare=True),
     "zeros": Column("zeros", "{:,}".format),
     "lost_to_fp16": Column("lost to FP16", "{:,}".format),
     "not_positive": Column("≤ 0", "{:,}".format),
@@ -133,8 +133,8 @@ FINDING = {
     "part": Column("part", left=True),
     "name": Column("name", left=True),
     "status": Column("status", left=True),
-    "found": Column("found", left=True),
-    "purpose": Column("for", left=True),
+    "found": Column("found", left=True, spare=True),
+    "purpose": Column("for", left=True, spare=True),
     "remedy": Column("to mend it", left=True),
 }
 
@@ -146,20 +146,20 @@ def findings(found: Iterable[Finding]) -> Rows:
 
 DESIGN = {
     "name": Column("design", left=True),
-    "kind": Column("kind", left=True),
+    "kind": Column("kind", left=True, spare=True),
     "rows": Column("rows"),
     "cols": Column("cols"),
     "lanes": Column("lanes"),
-    "activations": Column("activations", left=True),
-    "scan_lanes": Column("scan lanes"),
+    "activations": Column("activations", left=True, spare=True),
+    "scan_lanes": Column("scan lanes", spare=True),
     "clock_mhz": Column("MHz", "{:,.0f}".format),
     "peak_gmac_per_s": Column("peak GMAC/s", quantities.digits),
-    "weight_memory_kib": Column("weights KiB", "{:,}".format),
-    "state_memory_kib": Column("state KiB", "{:,}".format),
-    "activation_memory_kib": Column("activations KiB", "{:,}".format),
+    "weight_memory_kib": Column("weights KiB", "{:,}".format, spare=True),
+    "state_memory_kib": Column("state KiB", "{:,}".format, spare=True),
+    "activation_memory_kib": Column("activations KiB", "{:,}".format, spare=True),
     "dram_kind": Column("DRAM", left=True),
     "dram_bandwidth_gb_per_s": Column("GB/s", quantities.digits),
-    "technology": Column("technology", left=True),
+    "technology": Column("technology", left=True, spare=True),
 }
 
 
@@ -181,14 +181,14 @@ def _picojoules(value: float) -> str:
 COST = {
     "design": Column("design", left=True),
     "kind": Column("kind", left=True),
-    "operations": Column("operations", "{:,}".format),
+    "operations": Column("operations", "{:,}".format, spare=True),
     "time_s": Column("time", quantities.duration),
-    "cycles": Column("cycles", "{:,.0f}".format),
+    "cycles": Column("cycles", "{:,.0f}".format, spare=True),
     "bound": Column("bound by", left=True),
     "dram_bytes": Column("DRAM", quantities.size),
     "energy_pj": Column("energy", _picojoules),
-    "energy_pj_low": Column("low", _picojoules),
-    "energy_pj_high": Column("high", _picojoules),
+    "energy_pj_low": Column("low", _picojoules, spare=True),
+    "energy_pj_high": Column("high", _picojoules, spare=True),
     "energy_share": Column("share", quantities.share),
 }
 _SUMMED = ("time_s", "cycles", "dram_bytes", "energy_pj", "energy_pj_low", "energy_pj_high")

@@ -35,6 +35,7 @@ COLOURS: Mapping[str, str] = {
     m.SCALES: SKY,
     "other linears": GREEN,
     "other": PURPLE,
+    m.REST: SAND,
 }
 """One colour for one thing: linear weights blue, the head orange, the state vermillion, in every figure."""
 
@@ -123,8 +124,8 @@ def beside(axes: Axes, x: float, y: float, text: str, *, gap: float = 7, **font:
 def amounts(frame: pd.DataFrame, value: str, column: str, **keys: str) -> dict[str, float]:
     """The column ``value`` of ``frame`` summed by ``column`` over the rows where each key has its value."""
     chosen = frame
-    for name, value in keys.items():
-        chosen = chosen[chosen[name] == value]
+    for name, wanted in keys.items():
+        chosen = chosen[chosen[name] == wanted]
     return {str(k): float(v) for k, v in chosen.groupby(column, sort=False)[value].sum().items()}
 
 

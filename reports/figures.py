@@ -11,12 +11,19 @@ from statistics import median
 
 import pandas as pd
 
+from ..models.published import get_config
 from . import measures as m
 from . import quantities as q
 from .bars import COLOURS, PAIR, WIDTH_INCHES, amounts, bar_with_range, beside, models_in, rows_figure, span, stack
 from .plotting import ACCENT, FP16, INK, MUTED, ONE_BIT, PAPER, Picture, finish, key, style, text_width
 
 _ROLE_COLOURS = {m.FP16: FP16, m.ONE_BIT: ONE_BIT}
+_TRAFFIC_CAPTIONS = {
+    "decode": "What the one-bit design still moves per token. Beside FP16 weights the head and the state are small; "
+    "beside one-bit weights they set the limit.",
+    "prefill": "What the one-bit design moves per token of the prompt. The tokens share each weight that is read, so "
+    "activations that do not fit on the chip count.",
+}
 
 
 def energy_per_token(comparison: pd.DataFrame, parts: pd.DataFrame) -> Picture:
@@ -50,7 +57,7 @@ def energy_per_token(comparison: pd.DataFrame, parts: pd.DataFrame) -> Picture:
         right.set_xlim(0, greatest / small * 1.02)
         left.set_xlabel(f"energy per token, {unit}; whiskers: low–high of the sources")
         right.set_xlabel(f"where the one-bit energy goes, {small_unit} per token")
-        key(right, [(p, COLOURS[p]) for p in m.PARTS if any(s.get(p) for s in spent.values())])
+        key(right, [(p, COLOURS[p]) for p in m.PARTS if any(s[p] > 0.003 * greatest for s in spent.values())])
         return finish(
             figure,
             name="energy-per-token",
@@ -65,10 +72,12 @@ def energy_title(comparison: pd.DataFrame) -> str:
     """The finding of :func:`energy_per_token` in one line."""
     ratios = comparison.loc[comparison["role"] == m.ONE_BIT, "ratio"].astype(float).tolist()
     families = {m.family(x) for x in models_in(comparison)}
-    who = f"A one-bit {families.pop()}" if len(families) == 1 else "A one-bit model"
+    who = families.pop() if len(families) == 1 else "model"
+    who = f"A one-bit {who}" if all(get_config(x).binarized for x in models_in(comparison)) else f"An int8 {who}"
     if min(ratios) < 1:
         return f"{who} needs FP16's energy per token divided by {span(ratios)}"
-    return f"{who} spends {span(ratios)} less energy per token than FP16" + (", not 16×" if max(ratios) < 15 else "")
+    ideal = ", not 16×" if who.startswith("A one-bit") and max(ratios) < 15 else ""
+    return f"{who} spends {span(ratios)} less energy per token than FP16{ideal}"
 
 
 def energy_components(parts: pd.DataFrame) -> Picture:
@@ -108,7 +117,7 @@ def memory_footprint(memory: pd.DataFrame) -> Picture:
     kept = {(x, role): amounts(memory, "bytes", "part", model=x, role=role) for x in models for _, role in PAIR}
     sums = {k: sum(v.values()) for k, v in kept.items()}
     ratios = [sums[x, m.FP16] / sums[x, m.ONE_BIT] for x in models]
-    title = f"{span(ratios)} less memory: the embedding and the state do not shrink with the weights"
+    title = f"{span(ratios)} less memory: the embedding and the state shrink less than the weights"
     scale, unit = q.size_unit(max(sums.values()))
     with style():
         subtitle = "weights as the hardware stores them, and the state of one sequence"
@@ -135,14 +144,14 @@ def dram_traffic(traffic: pd.DataFrame) -> Picture:
 
     ``traffic``: rows of one phase with model, role, part, bytes.
     """
-    models = models_in(traffic)
+    models, phase = models_in(traffic), str(traffic["phase"].iloc[0])
     moved = {x: amounts(traffic, "bytes", "part", model=x, role=m.ONE_BIT) for x in models}
     sums = {x: sum(v.values()) for x, v in moved.items()}
     shares = [1 - moved[x].get(m.BINARY, 0.0) / sums[x] for x in models]
     title = f"{span(shares, q.share)} of the DRAM traffic is not the binary weights"
     scale, unit = q.size_unit(max(sums.values()))
     with style():
-        subtitle = f"bytes moved per token by the one-bit design, {traffic['phase'].iloc[0]}, batch 1"
+        subtitle = f"bytes moved per token by the one-bit design, {phase}, batch 1"
         figure, (axes,) = rows_figure([m.label(x) for x in models], title, subtitle)
         for row, model in enumerate(models):
             end = stack(axes, row, moved[model], m.TRAFFIC_PARTS, scale, 0.5, q.size)
@@ -156,8 +165,7 @@ def dram_traffic(traffic: pd.DataFrame) -> Picture:
             figure,
             name="dram-traffic",
             title=title,
-            caption="What the one-bit design still moves per token. Beside FP16 weights the head (a tied embedding) "
-            "and the recurrent state are small; beside one-bit weights they set the limit.",
+            caption=_TRAFFIC_CAPTIONS[phase],
             alt="; ".join(
                 f"{m.label(x)}: {q.share(s)} not binary weights" for x, s in zip(models, shares, strict=True)
             ),
@@ -209,10 +217,12 @@ def energy_by_design(comparison: pd.DataFrame) -> Picture:
     first = comparison.iloc[0]
     bit = comparison[comparison["role"] == m.ONE_BIT]
     bit = comparison if bit.empty else bit
-    title = f"{m.label(first['model'])}: {span(bit['energy_uj'].tolist(), q.energy)} per token, by the chip it runs on"
+    where = "by the chip it runs on" if len(bit) > 1 else f"on {bit['design'].iloc[0]}"
+    title = f"{m.label(first['model'])}: {span(bit['energy_uj'].tolist(), q.energy)} per token, {where}"
+    alike = comparison["memory_system"].nunique() == 1
     scale, unit = q.energy_unit(bit["energy_uj"].max())
     with style():
-        subtitle = f"{first['phase']}, batch 1; point: typical, line: low–high. Memory systems differ"
+        subtitle = f"{first['phase']}, batch 1; point: typical, line: low–high"
         labels = comparison["design"].tolist()
         figure, (axes,) = rows_figure(labels, title, subtitle, row_inches=0.42, key_lines=0)
         width = axes.get_position().width * WIDTH_INCHES * 72
@@ -235,7 +245,8 @@ def energy_by_design(comparison: pd.DataFrame) -> Picture:
             figure,
             name=f"energy-{first['model']}",
             title=title,
-            caption="One model on chips of different size. Their memory systems differ: read each row for itself.",
+            caption="Point: typical, line: low–high of the sourced figures."
+            + ("" if alike else " The memory systems differ: read each row for itself."),
             alt=_listed_energies(comparison),
         )
 

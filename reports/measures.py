@@ -21,7 +21,7 @@ ONE_BIT, FP16 = "one-bit", "FP16"
 LINEAR = "DRAM: linear weights"
 HEAD = "DRAM: embedding and head"
 STATE = "DRAM: state"
-OTHER_DRAM = "DRAM: other"
+OTHER_DRAM = "DRAM: activations and rest"
 SRAM = "on-chip memory"
 ARRAY = "array"
 VECTOR = "vector units and scan"
@@ -31,7 +31,8 @@ PARTS = (LINEAR, HEAD, STATE, OTHER_DRAM, SRAM, ARRAY, VECTOR, LEAKAGE)
 
 BINARY = "binary weights"
 SCALES = "scales α, β"
-TRAFFIC_PARTS = (BINARY, "embedding and head", "state", SCALES, "other linears", "other")
+REST = "activations and rest"
+TRAFFIC_PARTS = (BINARY, "embedding and head", "state", SCALES, "other linears", REST)
 
 MEMORY_PARTS = ("linear weights", SCALES, "embedding and head", "other", "state")
 
@@ -99,7 +100,7 @@ def dram_traffic(costs: pd.DataFrame, trace: Trace) -> pd.DataFrame:
         "state": state,
         "other linears": float(weights[linear & ~one_bit].sum()),
     }
-    sums["other"] = max(0.0, total - sum(sums.values()))
+    sums[REST] = max(0.0, total - sum(sums.values()))
     return pd.DataFrame({"part": TRAFFIC_PARTS, "bytes": [sums[p] for p in TRAFFIC_PARTS]})
 
 

@@ -56,7 +56,7 @@ def results(chosen: Sequence[tuple[Subject, Sequence[Design]]], phase: str) -> R
     """Each subject on its designs, in both phases.
 
     A one-bit row is set against the FP16 array named ``<design>/fp16`` if that is among the designs and fits.
-    Raises ``ValueError`` where nothing fits at all.
+    Raises ``ValueError`` where no model fits on an array.
     """
     rows: list[dict[str, object]] = []
     frames: dict[str, list[pd.DataFrame]] = {"parts": [], "kinds": [], "traffic": []}
@@ -87,8 +87,8 @@ def results(chosen: Sequence[tuple[Subject, Sequence[Design]]], phase: str) -> R
                 ):
                     value = measured.columns[-1]
                     frames[name].append(measured.assign(**keys, **{value: measured[value] / tokens(subject, each)}))
-    if not rows:
-        raise ValueError("nothing to compare: " + " ".join(left_out))
+    if all(isinstance(design, GpuDesign) for design in used.values()):
+        raise ValueError(" ".join(("nothing to compare: no one-bit or FP16 array here holds a model.", *left_out)))
     joined = {n: pd.concat(f, ignore_index=True)[[*_KEYS, *f[0].columns.drop(_KEYS)]] for n, f in frames.items()}
     memory = [m.memory_parts(s.config, s.precision).assign(model=s.model) for s, _ in chosen]
     return Results(

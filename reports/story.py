@@ -28,11 +28,9 @@ SOURCE_KINDS = {
 """Kinds of source in words, from what was measured on a chip to what was judged."""
 
 _SOURCE_COLUMNS = tuple(
-    Column(title, str, numeric=number)
-    for title, number in (
-        ("figure", False), ("value", True), ("low–high", True), ("unit", False), ("kind", False), ("source", False)
-    )
-)  # fmt: skip
+    Column(title, str, numeric=title in ("value", "low–high"))
+    for title in ("figure", "value", "low–high", "unit", "kind", "source")
+)
 
 
 def leading(results: Results) -> pd.DataFrame:
@@ -55,24 +53,23 @@ def leading(results: Results) -> pd.DataFrame:
 def pictures(results: Results) -> dict[str, list[Picture]]:
     """The figures by the section they stand in; those that the results do not carry are left out."""
     lead = leading(results)
-    if lead.empty:
-        return {}
-    keys = ["model", "phase", "design"]
-    of_lead = lead[keys].drop_duplicates()
-    parts, kinds, traffic = (f.merge(of_lead, on=keys) for f in (results.parts, results.kinds, results.traffic))
-    memory = results.memory[results.memory["model"].isin(lead["model"])]
-    both = results.comparison.merge(lead[["model", "design"]].drop_duplicates(), on=["model", "design"])
-    energy = [figures.energy_per_token(lead, parts), figures.energy_components(parts), figures.energy_kinds(kinds)]
-    storage = [figures.memory_footprint(memory)]
-    if traffic.loc[traffic["role"] == m.ONE_BIT, "bytes"].sum() > 0:
-        storage.append(figures.dram_traffic(traffic))
-    others = results.comparison[
-        (results.comparison["phase"] == results.phase)
-        & ~results.comparison["model"].isin(lead["model"])
-        & (results.comparison["role"] != GPU)
+    shown = set(zip(lead["model"], lead["design"], strict=True))
+    rows = results.comparison[(results.comparison["phase"] == results.phase) & (results.comparison["role"] != GPU)]
+    single = [
+        figures.energy_by_design(of_model)
+        for model, of_model in rows.groupby("model", sort=False)
+        if {(model, design) for design in of_model["design"]} - shown
     ]
-    small = [figures.energy_by_design(rows) for _, rows in others.groupby("model", sort=False)]
-    return {"energy": energy, "memory": storage, "phases": [figures.phases(both)], "small": small}
+    if lead.empty:
+        return {"single": single}
+    keys = ["model", "phase", "design"]
+    parts, kinds, traffic = (f.merge(lead[keys], on=keys) for f in (results.parts, results.kinds, results.traffic))
+    both = results.comparison.merge(lead[["model", "design"]], on=["model", "design"])
+    memory = [figures.memory_footprint(results.memory[results.memory["model"].isin(lead["model"])])]
+    if traffic[traffic["role"] == m.ONE_BIT].groupby("model")["bytes"].sum().min() > 0:
+        memory.append(figures.dram_traffic(traffic))
+    energy = [figures.energy_per_token(lead, parts), figures.energy_components(parts), figures.energy_kinds(kinds)]
+    return {"energy": energy, "memory": memory, "phases": [figures.phases(both)], "single": single}
 
 
 def cards(results: Results) -> list[Card]:
@@ -82,13 +79,16 @@ def cards(results: Results) -> list[Card]:
     if bit.empty:
         return [_certainty(results, results.comparison[results.comparison["role"] != GPU])]
     who = _listed([m.label(x) for x in bit["model"]])
+    less = (
+        "less energy per token" if bit["ratio"].min() >= 1 else "is FP16's energy per token over the one-bit design's"
+    )
     first = Card(
         ask="How much less energy than FP16?",
         number=span(bit["ratio"].tolist()),
-        what="less energy per token",
+        what=less,
         why=f"{q.factor_range(bit['ratio_low'].min(), bit['ratio_high'].max())} over the ranges of the sourced "
         f"figures. {who} on {bit['design'].iloc[0]} beside an FP16 array of equal peak throughput on the same memory "
-        f"system ({bit['memory_system'].iloc[0]}).",
+        f"system ({bit['memory_system'].iloc[0]}). {' '.join(_residency(lead))}".rstrip(),
     )
     return [first, _limit(results, bit), _certainty(results, bit)]
 
@@ -98,24 +98,29 @@ def _limit(results: Results, bit: pd.DataFrame) -> Card:
     keys = {k: row[k] for k in ("model", "phase", "design")}
     traffic = _of(results.traffic, keys).set_index("part")["bytes"]
     energy = _of(results.parts, keys).set_index("part")["energy_uj"]
-    share = energy / energy.sum()
-    moved = float(share[[p for p in m.PARTS if p.startswith("DRAM")]].sum())
-    if traffic.sum() == 0 or moved < 0.5:
-        top = share.idxmax()
+    shares = (energy / energy.sum()).sort_values(ascending=False)
+    moved = _dram_share(energy)
+    bound = f"{q.share(row['bound_share'])} of the time is bound by {row['bound']}."
+    if traffic[m.BINARY] == 0 or moved < 0.5:
+        most = _listed([f"{part} {q.share(value)}" for part, value in shares.head(4).items()])
         return Card(
-            ask="What limits it?", number=q.share(share[top]), what=f"of the energy is spent in: {top}",
-            why=f"{m.label(row['model'])}, {row['phase']}: "
-            + _listed([f"{p} {q.share(v)}" for p, v in share.sort_values(ascending=False).head(4).items()])
-            + ".",
-        )  # fmt: skip
+            ask="What limits it?",
+            number=q.share(shares.iloc[0]),
+            what=f"of the energy goes into: {shares.index[0]}",
+            why=f"{m.label(row['model'])}, {row['phase']}: {most}. {bound}",
+        )
     return Card(
         ask="What limits it?",
         number=span(bit["not_binary_share"].tolist(), q.share),
         what="of the DRAM traffic is not the binary weights",
         why=f"A token of {m.label(row['model'])} moves {q.size(traffic[m.BINARY])} of binary weights, but also "
-        f"{q.size(traffic['embedding and head'])} of embedding and head and {q.size(traffic['state'])} of recurrent "
-        f"state, which do not shrink with the weights. DRAM takes {q.share(moved)} of the energy.",
+        f"{q.size(traffic['embedding and head'])} of embedding and head and {q.size(traffic['state'])} of state, which "
+        f"shrink far less than the weights. DRAM takes {q.share(moved)} of the energy.",
     )
+
+
+def _dram_share(energy: pd.Series) -> float:
+    return float(energy[[part for part in m.PARTS if part.startswith("DRAM")]].sum() / energy.sum())
 
 
 def _certainty(results: Results, rows: pd.DataFrame) -> Card:
@@ -124,7 +129,7 @@ def _certainty(results: Results, rows: pd.DataFrame) -> Card:
     counts = Counter[str](s.figure.kind for s in figures_used)
     kinds = _listed([f"{counts[k]} {word}" for k, word in SOURCE_KINDS.items() if counts[k] or k == "silicon"])
     energy = _of(results.parts, {k: row[k] for k in ("model", "phase", "design")}).set_index("part")["energy_uj"]
-    moved = float(energy[[p for p in m.PARTS if p.startswith("DRAM")]].sum() / energy.sum())
+    moved = _dram_share(energy)
     dram = results.designs[row["design"]].dram
     rests = ""
     if dram and moved >= 0.5:
@@ -137,9 +142,9 @@ def _certainty(results: Results, rows: pd.DataFrame) -> Card:
     return Card(
         ask="How sure are we?",
         number=q.energy_range(row["energy_low_uj"], row["energy_high_uj"]),
-        what=f"around {q.energy(row['energy_uj'])} per token ({m.label(row['model'])})",
-        why=f"The range of {len(figures_used)} sourced figures: {kinds}.{rests} Cycles are a closed form, not yet held "
-        "against RTL.",
+        what=f"around {q.energy(row['energy_uj'])} per token",
+        why=f"{m.label(row['model'])} on {row['design']}: the range of {len(figures_used)} sourced figures, {kinds}."
+        f"{rests} Cycles are a closed form, not yet held against RTL.",
     )
 
 
@@ -158,7 +163,8 @@ def page(results: Results, drawn: dict[str, list[Picture]], command: str, versio
         Section(title="Where the energy goes", pictures=drawn.get("energy", [])),
         Section(title="What has to be kept, and what has to be moved", pictures=drawn.get("memory", [])),
         Section(title="Decode against prefill", pictures=drawn.get("phases", [])),
-        Section(title="The model that really ran", texts=_quality(results), pictures=drawn.get("small", [])),
+        Section(title="What really ran", texts=_quality(results)),
+        Section(title="Other models, other chips", pictures=drawn.get("single", [])),
         Section(title="How it was found", notes=_method(results)),
         Section(
             title="Every figure behind the energies, with its source",
@@ -197,8 +203,7 @@ def _residency(rows: pd.DataFrame) -> list[str]:
     baselines = rows.set_index(["model", "design"])["dram_bytes"]
     return [
         f"{m.label(r['model'])} on {r['design']}: the one-bit model stays on chip, its FP16 twin does not and moves "
-        f"{q.size(baselines[r['model'], r['baseline']])} per token. That, more than the arithmetic, makes the "
-        f"{q.factor(r['ratio'])}."
+        f"{q.size(baselines[r['model'], r['baseline']])} per token. The {q.factor(r['ratio'])} counts that."
         for r in rows[rows["ratio"].notna()].to_dict("records")
         if r["dram_bytes"] == 0 < baselines[r["model"], r["baseline"]]
     ]

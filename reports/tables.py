@@ -88,9 +88,13 @@ _COSTS = (
     Column("less than FP16", _optional("ratio", q.factor), _ratio_range, means="same memory"),
     Column("time per token", _optional("latency_s", q.duration), lambda r: f"{q.digits(r['tokens_per_s'])} tokens/s"),
     Column("bound by", lambda r: str(r["bound"]), lambda r: f"{q.share(r['bound_share'])} of time"),
-    Column("DRAM moved", _optional("dram_bytes", q.size), means="per token"),
-    Column("memory", _optional("memory_bytes", q.size), means="weights, state"),
-    Column("bits/byte", _optional("bits_per_byte", lambda v: f"{v:.3f}"), means="held-out text"),
+    Column(
+        "memory",
+        _optional("memory_bytes", q.size),
+        lambda r: f"{q.size(r['dram_bytes'])} moved",
+        means="DRAM per token",
+    ),
+    Column("bits/byte", _optional("bits_per_byte", lambda v: f"{v:.3f}"), means="held-out"),
 )
 TERMINAL = (_MODEL, _DESIGN, *_COSTS)
 COLUMNS = (_MODEL, Column("design", _DESIGN.text, lambda r: str(r["memory_system"]), numeric=False), *_COSTS)

@@ -202,7 +202,7 @@ def _binary(packed: PackedLinear) -> BinaryLinear:
     return BinaryLinear(
         inputs=packed.inputs,
         outputs=packed.outputs,
-        planes=np.ascontiguousarray(packed.planes.transpose(0, 2, 1)),
+        planes=packed.planes.transpose(0, 2, 1).copy(),
         coefficients=values >> zeros,
         coefficient_exponent=coefficients.exponent - zeros,
         alpha=mantissas(packed.pre),

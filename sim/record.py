@@ -72,8 +72,9 @@ class Recorder:
         if planes is None:
             planes = empty_planes(q)
             pack_planes(q, planes)
-        row = self._next_row(clipped)
+        row = self._next_row()
         plane_statistics(q, planes, self._counts[row])
+        self._counts[row, _CLIPPED] = clipped
         if self._template is not None:
             dense_planes = self._model.precision.head_planes if name == "lm_head" else 8
             self._append(layer, name, "linear", linear_shape(linear, q.shape[0], out_bits, dense_planes))
@@ -82,7 +83,9 @@ class Recorder:
         """An operation on vectors ran; ``shape`` gives the rest of its row when it is needed."""
         if not self.enabled:
             return
-        self._next_row(clipped)
+        row = self._next_row()
+        if clipped:
+            self._counts[row, _CLIPPED] = clipped
         if self._template is not None:
             self._append(layer, name, kind, shape())
 
@@ -91,12 +94,10 @@ class Recorder:
         if self.enabled and count:
             self._counts[self._used - 1, _CLIPPED] += count
 
-    def _next_row(self, clipped: int) -> int:
+    def _next_row(self) -> int:
         row = self._used
         if row == len(self._counts):
             self._counts = np.concatenate((self._counts, np.zeros_like(self._counts)))
-        if clipped:
-            self._counts[row, _CLIPPED] = clipped
         self._used = row + 1
         return row
 

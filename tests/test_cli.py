@@ -359,6 +359,10 @@ class TestRun:
         (tmp_path / "empty").touch()
         assert "empty, there is no text to read" in refused("run", packed, "--text", tmp_path / "empty")
 
+    def test_refuses_an_empty_standard_input(self, refused, packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+        assert refused("run", packed) == "standard input: empty, there is no text to read"
+
     def test_refuses_a_missing_text(self, refused, packed: Path) -> None:
         assert refused("run", packed, "--text", "nowhere.txt") == "nowhere.txt: No such file or directory"
 

@@ -54,6 +54,23 @@ def test_groups_are_parted(capsys: pytest.CaptureFixture[str]) -> None:
     assert between == [""]
 
 
+def test_a_narrow_terminal_gets_the_columns_that_matter(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = {
+        "a": Column("first", left=True),
+        "b": Column("second", spare=True),
+        "c": Column("third", spare=True),
+        "d": Column("fourth"),
+    }
+    for width, shown in [(80, "abcd"), (34, "abd"), (25, "ad")]:
+        monkeypatch.setenv("COLUMNS", str(width))
+        cli_output.show([dict.fromkeys("abcd", "x")], columns)
+        out = capsys.readouterr().out
+        assert ("left out" in out) == (width < 80)
+        assert out.splitlines()[1].split() == [columns[name].heading for name in shown]
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_a_table_in_a_file_reads_back(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"table{suffix}"

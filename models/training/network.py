@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..config import ModelConfig
 
-CHUNK = 64
+CHUNK = 32
 """Tokens per SSD chunk; a window's length must be a multiple of it."""
 
 

@@ -33,20 +33,18 @@ def bit_length(value: int) -> int:
     return 64 - _leading_zeros(value)
 
 
-GREATEST_SHIFT = 62
-"""A shift further to the right gives 0 and one further to the left saturates, so no shift count is undefined."""
+FARTHEST_LEFT, FARTHEST_RIGHT = 61, 62
+"""No shift count is undefined: further to the right everything is 0 as well, and to the left a value saturates at
+±2^61, far outside every format and so that a sum of two never overflows."""
 
 
 @inlined
 def shift_round(value: int, bits: int) -> int:
-    """value / 2^bits, rounded half to even; a shift to the left where ``bits`` is negative. |value| ≤ 2^61.
-
-    To the left it saturates at ±2^62, which every format's own saturation then clips.
-    """
+    """value / 2^bits, rounded half to even; a shift to the left where ``bits`` is negative. |value| ≤ 2^61."""
     if bits <= 0:
-        up = min(-bits, GREATEST_SHIFT)
-        return saturate(value, (1 << GREATEST_SHIFT) >> up) << up
-    down = min(bits, GREATEST_SHIFT)
+        up = min(-bits, FARTHEST_LEFT)
+        return saturate(value, (1 << FARTHEST_LEFT) >> up) << up
+    down = min(bits, FARTHEST_RIGHT)
     return (value + (1 << (down - 1)) - 1 + ((value >> down) & 1)) >> down
 
 

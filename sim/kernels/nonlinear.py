@@ -1,7 +1,7 @@
 """softplus, SiLU and 2^-t on integers: a table lookup, one multiply, a shift.
 
-Greatest errors against float64, over every input the format has (asserted by the tests): softplus 2.5e-4,
-SiLU 5e-4, exp2 1.2e-5.
+Greatest errors against float64, over every input the format has (asserted by the tests): softplus 1.3e-4,
+SiLU 4.9e-4, exp2 1.9e-5.
 """
 
 from __future__ import annotations

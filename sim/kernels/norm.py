@@ -5,7 +5,8 @@ the reciprocal, and sqrt(K)·weight is folded into the weight when the model is 
 
     x·weight / sqrt(mean(x²) + eps) = x·(sqrt(K)·weight) / sqrt(Σx² + K·eps)
 
-Greatest error against float64, relative to the row's greatest output: 2^-14 (asserted by the tests).
+Greatest error against float64: 5.8e-5 of the row's greatest output and one unit in the last place (asserted by the
+tests).
 """
 
 from __future__ import annotations

@@ -6,7 +6,12 @@
     y = Σ_n h·C + D·x                         SCANNED
 
 y reads the state as it is stored (rounded), so that a dump of the memories determines everything that follows.
-Products: decay·h ≤ 2^49, dtx·B < 2^41 aligned by at most 2^19, h·C·d_state < 2^57: int64 never overflows.
+Products: decay·h ≤ 2^48 and dtx·B ≤ 2^40, each aligned by at most 2^21, h·C·d_state ≤ 2^55 for 128 states: int64 never
+overflows.
+
+Error of y against float64 on normal inputs (root mean square over 200 tokens, relative; asserted by the tests), by the
+state's width: 8 bits: 0.11, 12 bits: 0.012, 16 bits: 7.4e-4, 18 bits: 3.0e-4, 24 bits: 2.5e-4, 32 bits: 2.5e-4; from
+18 bits on the inputs' and the step's formats rule.
 """
 
 from __future__ import annotations

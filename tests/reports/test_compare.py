@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from xnorscan.reports import compare as module
+from xnorscan.reports.compare import CompareResult, compare
+from xnorscan.traces.parquet import read_trace
+
+
+def run(directory: Path, models: tuple[str, ...] = ("bi-mamba-780m",), **options: object) -> tuple[CompareResult, str]:
+    out = io.StringIO()
+    console = Console(file=out, width=140, color_system=None)
+    return compare(models, directory=directory, console=console, **options), out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[CompareResult, str]:
+    return run(tmp_path_factory.mktemp("compare") / "new" / "report")
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Saves the time of drawing where the figures are not what is tested."""
+    monkeypatch.setattr(module, "pictures", lambda found: {})
+
+
+def test_everything_promised_is_there_and_nothing_else(finished: tuple[CompareResult, str]) -> None:
+    result, _ = finished
+    names = {p.relative_to(result.directory).as_posix() for p in result.directory.rglob("*") if p.is_file()}
+    pictures = ("energy-per-token", "energy-components", "energy-kinds", "memory", "dram-traffic", "decode-prefill")
+    assert names == {
+        "report.html",
+        "compare.csv",
+        "compare.parquet",
+        "bi-mamba-780m.decode.trace.parquet",
+        "bi-mamba-780m.prefill.trace.parquet",
+        *(f"figures/{name}.{kind}" for name in pictures for kind in ("png", "svg")),
+    }
+    assert {p.relative_to(result.directory).as_posix() for p in result.files} == names
+    assert [p.name for p in result.directory.parent.iterdir()] == ["report"], "something was left beside it"
+
+
+def test_the_files_hold_the_comparison(finished: tuple[CompareResult, str]) -> None:
+    result, _ = finished
+    parquet = pd.read_parquet(result.directory / "compare.parquet")
+    csv = pd.read_csv(result.directory / "compare.csv")
+    assert list(parquet) == list(csv) == list(result.comparison)
+    assert parquet["energy_uj"].tolist() == result.comparison["energy_uj"].tolist()
+    assert csv["energy_uj"].to_numpy() == pytest.approx(result.comparison["energy_uj"].to_numpy(float), rel=1e-8)
+    assert set(parquet["phase"]) == {"decode", "prefill"}
+    assert set(parquet["design"]) == {"edge-28nm", "edge-28nm/fp16", "gpu-h100"}
+
+
+def test_the_traces_can_be_read(finished: tuple[CompareResult, str]) -> None:
+    for phase in ("decode", "prefill"):
+        trace = read_trace(finished[0].directory / f"bi-mamba-780m.{phase}.trace.parquet")
+        assert (trace.metadata.model, trace.metadata.phase) == ("bi-mamba-780m", phase)
+
+
+def test_the_terminal_and_the_page_say_the_same_first(finished: tuple[CompareResult, str]) -> None:
+    result, printed = finished
+    html = (result.directory / "report.html").read_text("utf-8")
+    ratio = result.comparison["ratio"].dropna().iloc[0]
+    assert result.headline.startswith(f"{ratio:.1f}× less energy per token.")
+    assert f"{ratio:.1f}× less energy per token" in printed
+    assert f"{ratio:.1f}× less energy per token than FP16" in html
+    assert "GPU, another memory system: board power × roofline time" in printed
+    assert f"report: {result.directory / 'report.html'}" in printed.replace("\n", "")
+
+
+def test_the_same_inputs_give_the_same_bytes(finished: tuple[CompareResult, str], tmp_path: Path) -> None:
+    again, _ = run(tmp_path / "report")
+    for one, other in zip(finished[0].files, again.files, strict=True):
+        assert one.read_bytes() == other.read_bytes(), one.name
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_date_stands_on_the_page_only_where_the_environment_gives_one(
+    finished: tuple[CompareResult, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "<dt>date</dt>" not in (finished[0].directory / "report.html").read_text("utf-8")
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    run(tmp_path / "report")
+    assert "<dt>date</dt><dd>2023-11-14</dd>" in (tmp_path / "report" / "report.html").read_text("utf-8")
+
+
+def test_a_wrong_date_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
+    with pytest.raises(ValueError, match="SOURCE_DATE_EPOCH is 'yesterday', it must be seconds since 1970"):
+        run(tmp_path / "report")
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize("at", ["render", "write_trace", "results"])
+def test_a_failure_leaves_nothing_and_spares_the_older_report(
+    at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    older = tmp_path / "report"
+    older.mkdir()
+    (older / "report.html").write_text("older")
+    monkeypatch.setattr(module, at, fail)
+    for directory in (older, tmp_path / "absent"):
+        with pytest.raises(OSError, match="disk full"):
+            run(directory)
+    assert [p.name for p in tmp_path.iterdir()] == ["report"]
+    assert [(p.name, p.read_text()) for p in older.iterdir()] == [("report.html", "older")]
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_an_older_report_is_replaced_and_other_files_are_left(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "report.html").write_text("older")
+    run(tmp_path)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert (tmp_path / "report.html").read_text("utf-8").startswith("<!doctype html>")
+
+
+def test_a_file_in_the_place_of_the_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "report").write_text("mine")
+    with pytest.raises(NotADirectoryError, match="is a file, the report needs a directory"):
+        run(tmp_path / "report")
+
+
+@pytest.mark.parametrize(
+    ("models", "options", "message"),
+    [
+        (("bi-mamba",), {}, "no model is named 'bi-mamba'"),
+        ((), {}, "no model is given, compare needs at least one"),
+        (("tiny",), {"phase": "run"}, "phase is 'run', it must be decode or prefill"),
+        (("tiny",), {"designs": ["edge"]}, "no design 'edge': give a .yaml file or one of"),
+        (("tiny",), {"baselines": ["fp32"]}, "no design 'fp32'"),
+        (("bi-mamba-780m",), {"designs": ["up5k"]}, "nothing to compare: .* weights need"),
+    ],
+)
+def test_wrong_arguments_are_one_clear_line(
+    models: tuple[str, ...], options: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=message) as error:
+        run(tmp_path / "report", models, **options)
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_designs_and_baselines_can_be_chosen(tmp_path: Path) -> None:
+    result, _ = run(
+        tmp_path / "report",
+        ("bi-mamba-780m", "BI-MAMBA-780M"),
+        designs=["datacenter-7nm"],
+        baselines=["gpu-h200"],
+        phase="prefill",
+    )
+    assert result.comparison["design"].tolist() == ["datacenter-7nm", "gpu-h200"] * 2
+    assert result.comparison["ratio"].isna().all()
+    html = (tmp_path / "report" / "report.html").read_text("utf-8")
+    assert "--design datacenter-7nm --baseline gpu-h200 --phase prefill -o report" in html
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_design_of_ones_own_gets_its_twin(tmp_path: Path) -> None:
+    text = (Path(module.__file__).parents[1] / "designs" / "presets" / "edge-28nm.yaml").read_text()
+    own = tmp_path / "own.yaml"
+    own.write_text(text.replace("name: edge-28nm", "name: own"))
+    result, _ = run(tmp_path / "report", designs=[str(own)])
+    assert set(result.comparison["design"]) == {"own", "own/fp16", "gpu-h100"}
+    assert result.comparison["ratio"].notna().sum() == 2
+
+
+def test_the_shipped_model_runs_and_is_shown_where_it_fits(tmp_path: Path) -> None:
+    result, printed = run(tmp_path / "report", ("tiny", "bi-mamba-780m"), text_bytes=2000, prompt_length=64)
+    rows = result.comparison[(result.comparison["model"] == "tiny") & (result.comparison["phase"] == "decode")]
+    assert {"edge-28nm", "edge-28nm/fp16", "gpu-h100"} <= set(rows["design"])
+    assert rows.loc[rows["role"] == "one-bit", "bits_per_byte"].notna().all()
+    assert rows.loc[rows["role"] == "GPU", "bits_per_byte"].isna().all()
+    html = (tmp_path / "report" / "report.html").read_text("utf-8")
+    assert "tiny read " in html
+    assert "standard library of CPython 3." in html
+    assert "its FP16 twin does not and moves " in html
+    assert (tmp_path / "report" / "figures" / "energy-tiny.png").exists()
+    assert "tiny left out: up5k/fp16 has no dram" in printed
