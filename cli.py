@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="xnorscan",
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -47,22 +48,28 @@ Baselines = Annotated[
 
 DEFAULT_DESIGN, TWIN = "edge-28nm", "fp16"
 LOOK, WORK = "Look", "Work"
+USAGE_ERROR = typer.BadParameter.__mro__[1]
+"""Any wrong use of verbs and options: typer has no public name for this base of ``BadParameter``."""
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point. Wrong input is one line on stderr and exit code 2, an interrupt is exit code 130."""
     try:
-        app(arguments, prog_name="xnorscan")
-    except KeyboardInterrupt:
+        sys.exit(app(arguments, prog_name="xnorscan", standalone_mode=False))
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
-    except (ValueError, OSError) as error:
-        _refuse(error)
+    except OSError as error:
+        named = error.strerror and error.filename is not None
+        _refuse(f"{error.filename}: {error.strerror}" if named else str(error))
+    except ValueError as error:
+        _refuse(str(error))
+    except USAGE_ERROR as error:
+        verb = error.ctx.command_path if error.ctx else "xnorscan"
+        message = error.format_message().replace("Value error, ", "").rstrip(".")
+        _refuse(f"{message}; see {verb} --help")
 
 
-def _refuse(error: ValueError | OSError) -> None:
-    message = str(error)
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        message = f"{error.filename}: {error.strerror}"
+def _refuse(message: str) -> None:
     print("xnorscan:", " ".join(message.split()), file=sys.stderr)
     sys.exit(2)
 
@@ -75,11 +82,15 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Options that stand before the verb."""
+    """Options that stand before the verb; help where there is no verb."""
+    if context.invoked_subcommand is None:
+        context.get_help()
+        raise typer.Exit(2)
 
 
 @app.command(rich_help_panel=WORK)
@@ -160,13 +171,13 @@ def generate(
     from .sim.run import Simulator
 
     precision = _precision(state_bits, quantizer, head)
-    packed = _load_model(model)
+    packed, given = _load_model(model), os.fsencode(prompt)  # the bytes that were typed, UTF-8 or not
     decode = getincrementaldecoder("utf-8")("replace").decode
     with cli_output.waiting("preparing the model"):
         simulator = Simulator(packed, precision)
-        pieces = simulator.generate(prompt.encode(), tokens, top_k=top_k, seed=seed, temperature=temperature)
+        pieces = simulator.generate(given, tokens, top_k=top_k, seed=seed, temperature=temperature)
         first = next(pieces)  # where a wrong argument shows: nothing is printed before
-    print(prompt, decode(first), sep="", end="", flush=True)
+    print(given.decode(errors="replace"), decode(first), sep="", end="", flush=True)
     for piece in pieces:
         print(decode(piece), end="", flush=True)
     print(decode(b"", True))

@@ -22,7 +22,7 @@ ACTIVATION_BITS = 8
 
 _Size = Annotated[int, Field(ge=1, le=1 << 20)]
 _Kib = Annotated[int, Field(ge=0, le=1 << 24)]
-_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Positive = Annotated[float, Field(ge=1e-6, le=1e9, allow_inf_nan=False)]
 _PRESETS = Path(__file__).parent / "presets"
 
 
@@ -78,7 +78,7 @@ class OneBitDesign(_Array):
 
     ``serial``: a lane is one XNOR into a popcount, an activation of n bits takes n passes.
     ``parallel``: a lane adds or subtracts one whole activation of up to 8 bits.
-    A weight of p planes takes p passes in both.
+    A weight of p planes takes p passes in both. Attention, which has no weights, runs in the vector lanes.
     """
 
     kind: Literal["one_bit"] = "one_bit"

@@ -44,6 +44,8 @@ def read_yaml(path: Path) -> Any:
         raise ValueError(f"{path}: line {line}: not valid YAML: {error.problem}") from None
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from None
+    except RecursionError:
+        raise ValueError(f"{path}: nested too deeply, lists and mappings in each other without end") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 

@@ -40,7 +40,7 @@ def cost(trace: Trace, designs: Sequence[Design]) -> pd.DataFrame:
     and high (every figure of the technology tables at its low, or at its high, together).
 
     Raises ``ValueError`` where a design without DRAM cannot hold the model (need and have in KiB), where two designs
-    have one name, and where a technology is unknown.
+    have one name, where there is no design or no operation, and where a technology is unknown.
     """
     names = [design.name for design in designs]
     for name in names:
@@ -48,6 +48,8 @@ def cost(trace: Trace, designs: Sequence[Design]) -> pd.DataFrame:
             raise ValueError(f"design {name} is given twice; every design needs its own name")
     if not designs:
         raise ValueError("no design is given; cost needs at least one")
+    if trace.ops.empty:
+        raise ValueError(f"the trace of {trace.metadata.model} has no operations; cost needs at least one")
     ops = Ops.from_frame(trace.ops)
     fp16 = ops.as_fp16() if any(design.kind != "one_bit" for design in designs) else ops
     identity = trace.ops[list(IDENTITY)]

@@ -10,6 +10,11 @@ Tiles follow each other without a bubble; a tile's results leave through a shift
 runs, so the next may end no sooner than h cycles later. The skew of h − 1 + cols − 1 cycles fills once, the last drain
 of h cycles is exposed.
 
+Attention multiplies activations by activations, which an array of one-bit weights cannot: a one-bit design does it in
+its vector lanes, one product a lane and cycle, over the positions that each token sees. The FP16 array does it as two
+products (q·kᵀ, probabilities·v) per sequence and head over the whole rectangle of tokens × context. In a prefill a
+one-bit design may so spend more cycles on attention than its FP16 twin, in the ratio of array to vector lanes.
+
 Vector unit: ceil(elements · passes / lanes) + latency. Scan unit: tokens of one sequence follow each other through the
 recurrence, so a token takes at least the unit's latency: (tokens / sequences) · max(ceil(elements / lanes), latency) +
 latency, elements over all sequences. Both have an initiation interval of one cycle.

@@ -23,6 +23,8 @@ from .precision import RESIDUAL_BITS, SCALE_BITS, VECTOR_BITS, Precision
 
 OUTSIDE = -1
 """``layer`` of what stands outside the layers: embedding, final norm and head."""
+MOST_TOKENS = 2**31
+"""Of a shape-only trace, context included: every byte count is then an int64."""
 
 Logits = Literal["last", "all"]
 
@@ -117,6 +119,8 @@ def _check(phase: str, length: int, batch: int, new_tokens: int, logits: str) ->
         raise ValueError(f"length is {length}, it must be at least {least} in {phase}")
     if batch < 1:
         raise ValueError(f"batch is {batch}, it must be at least 1")
+    if batch * (length + new_tokens) > MOST_TOKENS:
+        raise ValueError(f"batch × length is {batch * (length + new_tokens)} tokens, it must be at most {MOST_TOKENS}")
     if new_tokens < 0 or (new_tokens and phase != "run"):
         raise ValueError(f"new_tokens is {new_tokens} in {phase}, it must be at least 0 in run and 0 elsewhere")
 

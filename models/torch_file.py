@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import struct
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,7 +66,9 @@ class TorchFile:
         if not zipfile.is_zipfile(self.path):
             raise ValueError(f"{self.path}: truncated, or not saved by PyTorch 1.6 or later; save it again")
         try:
-            state: Any = self._torch.load(self.path, map_location="cpu", weights_only=True, mmap=True)
+            with warnings.catch_warnings():  # about pickles that it is about to refuse
+                warnings.simplefilter("ignore", UserWarning)
+                state: Any = self._torch.load(self.path, map_location="cpu", weights_only=True, mmap=True)
         except pickle.UnpicklingError:
             raise ValueError(f"{self.path}: the pickle holds code, or is damaged; only tensors are read") from None
         except _DAMAGED as error:

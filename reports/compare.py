@@ -84,8 +84,7 @@ def compare(
     if not models:
         raise ValueError("no model is given, compare needs at least one")
     directory = Path(directory)
-    if directory.exists() and not directory.is_dir():
-        raise NotADirectoryError(f"{directory} is a file, the report needs a directory")
+    _check_directory(directory)
     date = _date()
     plan = [(name, _designs(name, designs, baselines)) for name in dict.fromkeys(get_config(x).name for x in models)]
     chosen: list[tuple[Subject, list[Design]]] = []
@@ -112,6 +111,15 @@ def compare(
     return CompareResult(directory, found.comparison, _headline(found), files)
 
 
+def _check_directory(directory: Path) -> None:
+    """Refuse, before any work is done, a place where no report could be left."""
+    if directory.exists() and not directory.is_dir():
+        raise NotADirectoryError(f"{directory} is a file, the report needs a directory")
+    nearest = next(place for place in (directory, *directory.absolute().parents) if place.exists())
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise PermissionError(f"{nearest} cannot be written, name another directory for the report")
+
+
 def _designs(model: str, designs: Sequence[str] | None, baselines: Sequence[str]) -> list[Design]:
     """Designs for ``model`` in the order of the report: each FP16 twin before its one-bit design, GPUs last."""
     names = list(designs) if designs else [*DESIGNS, *(SMALL_DESIGNS if model in SHIPPED else ())]
@@ -119,14 +127,17 @@ def _designs(model: str, designs: Sequence[str] | None, baselines: Sequence[str]
     for name in names:
         design = load_design(name)
         if TWIN in baselines and isinstance(design, OneBitDesign):
-            twin = equal_throughput_baseline(design)
-            found[twin.name] = twin
-        found[design.name] = design
+            _add(found, equal_throughput_baseline(design))
+        _add(found, design)
     for name in baselines:
         if name != TWIN:
-            design = load_design(name)
-            found[design.name] = design
+            _add(found, load_design(name))
     return list(found.values())
+
+
+def _add(found: dict[str, Design], design: Design) -> None:
+    if found.setdefault(design.name, design) != design:
+        raise ValueError(f"two different designs are named {design.name}; every design needs its own name")
 
 
 def _command(models: Sequence[str], designs: Sequence[str] | None, baselines: Sequence[str], phase: str) -> str:
@@ -140,7 +151,8 @@ def _command(models: Sequence[str], designs: Sequence[str] | None, baselines: Se
 
 def _progress(console: Console) -> Progress:
     name, share = TextColumn("{task.description}", markup=False), TextColumn("{task.percentage:>3.0f} %")
-    return Progress(name, BarColumn(), share, TimeElapsedColumn(), console=console, transient=True)
+    parts = (name, BarColumn(), share, TimeElapsedColumn())
+    return Progress(*parts, console=console, transient=True, disable=not console.is_terminal)
 
 
 def _telling(progress: Progress, task: TaskID) -> Callable[[int, int], None]:
@@ -151,9 +163,10 @@ def _date() -> str | None:
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     if not epoch:
         return None
-    if not epoch.isdigit():
-        raise ValueError(f"SOURCE_DATE_EPOCH is {epoch!r}, it must be seconds since 1970 as a whole number")
-    return datetime.fromtimestamp(int(epoch), UTC).strftime("%Y-%m-%d")
+    try:
+        return datetime.fromtimestamp(int(epoch), UTC).strftime("%Y-%m-%d")
+    except (ValueError, OverflowError, OSError):
+        raise ValueError(f"SOURCE_DATE_EPOCH is {epoch!r}, it must be seconds since 1970 as a whole number") from None
 
 
 def _versions(date: str | None) -> list[tuple[str, str]]:
@@ -188,6 +201,11 @@ def _move(build: Path, directory: Path) -> tuple[Path, ...]:
     """``build`` becomes ``directory``, or its files replace those of an older report one by one, the page last."""
     names = sorted((p.relative_to(build) for p in build.rglob("*") if p.is_file()), key=lambda n: (n.name == PAGE, n))
     if directory.exists():
+        for place in (directory / name for name in names):
+            if place.is_dir():
+                raise IsADirectoryError(f"{place} is a directory, the report needs a file there")
+            if place.parent.exists() and not place.parent.is_dir():
+                raise NotADirectoryError(f"{place.parent} is a file, the report needs a directory there")
         for name in names:
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
             os.replace(build / name, directory / name)

@@ -73,6 +73,17 @@ def energy_parts(costs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"part": PARTS, "energy_uj": [float(max(sums[p], 0.0)) * 1e-6 for p in PARTS]})
 
 
+def ratio_with_fp16_head(costs: pd.DataFrame, design: str, baseline: str) -> float:
+    """Energy of ``baseline`` over energy of ``design``, embedding and head at the price of ``baseline`` in both.
+
+    ``costs``: a cost frame in which ``baseline`` is an FP16 array.
+    """
+    embedding, head, _ = _places(costs)
+    table = costs["energy_pj"].where(embedding | head, 0.0).groupby(costs["design"]).sum()
+    whole = costs.groupby("design")["energy_pj"].sum()
+    return float(whole[baseline] / (whole[design] - table[design] + table[baseline]))
+
+
 def energy_kinds(costs: pd.DataFrame) -> pd.DataFrame:
     """Energy of a cost frame of one design by kind of layer: ``kind`` (of :data:`KIND_GROUPS`), ``energy_uj``."""
     kind = costs["kind"].where(~_places(costs)[1], "head")

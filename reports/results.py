@@ -159,6 +159,7 @@ def _rows(subject: Subject, phase: str, designs: Sequence[Design], costs: pd.Dat
             if twin in names:
                 ratio = energy_ratio(costs, design.name, twin)
                 row |= {"baseline": twin, "ratio": ratio.typical, "ratio_low": ratio.low, "ratio_high": ratio.high}
+                row["ratio_fp16_head"] = m.ratio_with_fp16_head(costs, design.name, twin)
         yield row
 
 

@@ -88,7 +88,9 @@ def cards(results: Results) -> list[Card]:
         what=less,
         why=f"{q.factor_range(bit['ratio_low'].min(), bit['ratio_high'].max())} over the ranges of the sourced "
         f"figures. {who} on {bit['design'].iloc[0]} beside an FP16 array of equal peak throughput on the same memory "
-        f"system ({bit['memory_system'].iloc[0]}). {' '.join(_residency(lead))}".rstrip(),
+        f"system ({bit['memory_system'].iloc[0]}). Embedding and head: {_head(results)} in the one-bit design, FP16 in its "
+        f"twin; FP16 in both would make it {span(bit['ratio_fp16_head'].tolist())}. "
+        f"{' '.join(_residency(lead))}".rstrip(),
     )
     return [first, _limit(results, bit), _certainty(results, bit)]
 
@@ -223,8 +225,19 @@ def _compressors(v: Quality) -> str:
     return f"gzip −9: {v.gzip:.3f}, xz −9e: {v.xz:.3f}, file by file"
 
 
+def _head(results: Results) -> str:
+    """The format in which the one-bit design keeps the embedding and head."""
+    return results.subjects[0].precision.head
+
+
 def _method(results: Results) -> list[str]:
     length = results.subjects[0].prompt_length
+    bit = results.comparison[(results.comparison["phase"] == results.phase) & results.comparison["ratio"].notna()]
+    integer = [m.label(s.model) for s in results.subjects if not s.config.binarized]
+    heads = [
+        f"{m.label(r['model'])} on {r['design']} {q.factor(r['ratio_fp16_head'])} instead of {q.factor(r['ratio'])}"
+        for r in bit.to_dict("records")
+    ]
     return [
         f"One token costs the energy of every operation of a decode step with {length:,} tokens in the context, or, in "
         f"a prefill, of a {length:,}-token prompt divided by its tokens; batch 1.",
@@ -234,9 +247,22 @@ def _method(results: Results) -> list[str]:
         "deviation. The range of a ratio takes FP16 and one-bit at the same ends, because they share the memory and "
         + "the technology; each group of figures (DRAM, on-chip memory, arithmetic, leakage) is moved on its own.",
         "FP16: weights, activations, state and head in 16 bit. One-bit: binary planes, 16-bit α and β per input "
-        "channel, 8-bit activations into the array, an 8-bit tied embedding and head, "
-        + f"{results.subjects[0].precision.state_bits}-bit state. The activation quantizer is xnorscan's; the papers "
-        "leave activations in FP16.",
+        f"channel, 8-bit activations into the array, embedding and head in {_head(results)}, "
+        f"{results.subjects[0].precision.state_bits}-bit state. The activation quantizer and the {_head(results)} head "
+        "are xnorscan's; the papers leave activations, embedding and head in FP16.",
+        *(
+            [f"With an FP16 embedding and head in both designs the ratios are lower: {'; '.join(heads)}."]
+            if heads
+            else []
+        ),
+        *(
+            [
+                f"{_listed(integer)}: published in FP16 and not binarized; on a one-bit design their linears are 8-bit "
+                "integers, of eight planes."
+            ]
+            if integer
+            else []
+        ),
         "State and weights stay on chip where the design's memories hold them; otherwise every step moves them.",
     ]
 

@@ -41,6 +41,7 @@ FIELDS: Mapping[str, str] = {
     "ratio": "Float64",
     "ratio_low": "Float64",
     "ratio_high": "Float64",
+    "ratio_fp16_head": "Float64",
 }
 """Columns and pandas types. One row per model, phase and design.
 
@@ -49,7 +50,8 @@ rows). ``basis``: how energy and time were found. ``energy_*_uj``, ``latency_s``
 ``bound``: what bounds the operations that take most of the time, and ``bound_share`` of it. ``not_binary_share``:
 share of the DRAM bytes that are not one-bit weights. ``memory_bytes``: weights and the state of one sequence.
 ``bits_per_byte``: measured on held-out text, where the model was run. ``ratio*``: energy of the baseline over energy of
-this row, and its range.
+this row, and its range; ``ratio_fp16_head``: the ratio if embedding and head cost this design what they cost the
+baseline, that is, with an FP16 head in both.
 """
 
 

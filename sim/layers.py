@@ -17,14 +17,13 @@ from .kernels.linear import (
     shift_dot,
 )
 from .kernels.norm import gate, gated_rmsnorm, rmsnorm
-from .kernels.quantize import MODES, pack_planes, quantize, scale_and_quantize
+from .kernels.quantize import MODES, quantize, scale_and_quantize
 from .kernels.scan import mamba1_scan, mamba2_scan
 from .prepare import BinaryLinear, DenseLinear, IntegerModel, Layer, Linear, Norm
 from .record import (
     Recorder,
     conv_shape,
     embedding_shape,
-    empty_planes,
     gate_shape,
     rmsnorm_shape,
     scan_shape,
@@ -61,8 +60,7 @@ def _apply_binary(
     tokens = x.shape[0]
     q, multiplier, shift = _quantized_like(x)
     scale_and_quantize(x, linear.alpha.values, MODES[quantizer], q, multiplier, shift)
-    planes = empty_planes(q)
-    pack_planes(q, planes)
+    planes = recorder.pack(q)
     acc = np.empty((linear.planes.shape[0], tokens, linear.outputs), np.int32)
     for plane, part in zip(linear.planes, acc, strict=True):
         binary_matmul(plane, planes, part)
@@ -75,7 +73,7 @@ def _apply_binary(
     exponent = source.fraction + linear.alpha.exponent + linear.coefficient_exponent - result.fraction
     out = np.empty((tokens, linear.outputs), np.int32)
     clipped = scale_output(total, multiplier, shift, exponent, bias, result.greatest, out)
-    recorder.linear(layer, name, linear, q, planes, result.bits, clipped)
+    recorder.linear(layer, name, linear, tokens, result.bits, clipped)
     return out
 
 
@@ -97,7 +95,9 @@ def _apply_dense(
     exponent = source.fraction + linear.row_scale.exponent - result.fraction
     out = np.empty((tokens, linear.outputs), np.int32)
     clipped = scale_rows(acc, linear.row_scale.values, multiplier, shift, exponent, result.greatest, out)
-    recorder.linear(layer, name, linear, q, None, result.bits, clipped)
+    if recorder.enabled:
+        recorder.pack(q)
+    recorder.linear(layer, name, linear, tokens, result.bits, clipped)
     return out
 
 

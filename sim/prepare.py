@@ -62,7 +62,7 @@ Linear = BinaryLinear | DenseLinear
 
 @dataclass(frozen=True)
 class Norm:
-    """RMSNorm constants over K channels at a time: ``weight`` = weight·sqrt(K); ``eps`` = round(K·eps·2^(2·fraction))."""
+    """RMSNorm over K channels at a time: ``weight`` = weight·sqrt(K); ``eps`` = round(K·eps·2^(2·input fraction))."""
 
     weight: Mantissas
     eps: int
@@ -218,7 +218,7 @@ def _norm(model: PackedModel, name: str, fraction: int, groups: int = 1) -> Norm
 
 
 def _bias(values: np.ndarray, fraction: int) -> np.ndarray:
-    """int64 with ``fraction`` fraction bits; clipped far outside every format, so that a sum with one never overflows."""
+    """int64 with ``fraction`` fraction bits, clipped far outside every format: a sum with one never overflows."""
     scaled = np.asarray(values, np.float64) * 2.0**fraction
     return np.rint(np.clip(scaled, -_GREATEST_BIAS, _GREATEST_BIAS)).astype(np.int64)
 

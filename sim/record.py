@@ -13,7 +13,7 @@ import pandas as pd
 from ..models.precision import RESIDUAL_BITS, SCALE_BITS, VECTOR_BITS
 from ..traces.op import Kind, Op
 from ..traces.trace import Metadata, Trace
-from .kernels.quantize import MAX_ABS, ONES, STATISTICS, TOGGLES, pack_planes, plane_statistics
+from .kernels.quantize import MAX_ABS, ONES, STATISTICS, TOGGLES, pack_and_count, pack_planes
 from .prepare import BinaryLinear, IntegerModel, Linear
 
 _CLIPPED = STATISTICS
@@ -25,11 +25,6 @@ Size = tuple[int, int, bool]
 def bytes_of(values: int, bits: int) -> int:
     """Bytes that ``values`` values of ``bits`` bits take, packed."""
     return -(-values * bits // 8)
-
-
-def empty_planes(q: np.ndarray) -> np.ndarray:
-    """Room for the bit-planes of ``q`` int8 [tokens, K]: uint64 [tokens, 8, words]."""
-    return np.empty((q.shape[0], 8, -(-q.shape[1] // 64)), np.uint64)
 
 
 class Recorder:
@@ -49,61 +44,61 @@ class Recorder:
         self._template: list[Op] | None = None
 
     def begin_step(self, sequences: int, tokens: int, last_only: bool) -> None:
-        """A new call of the model starts: ``tokens`` tokens over ``sequences`` sequences, logits of the last or of all."""
+        """A new call of the model starts, on ``tokens`` tokens over ``sequences``, with all logits or the last ones."""
         if not self.enabled:
             return
         size = (sequences, tokens, last_only)
-        self._template = None if size in self._templates else self._templates.setdefault(size, [])
         self._steps.append(size)
+        known = self._templates.get(size)
+        self._template = self._templates.setdefault(size, []) if known is None else None
+        self._reserve(len(known or ()))
 
-    def linear(
-        self,
-        layer: int,
-        name: str,
-        linear: Linear,
-        q: np.ndarray,
-        planes: np.ndarray | None,
-        out_bits: int,
-        clipped: int,
-    ) -> None:
-        """A matrix product ran on ``q`` int8 [tokens, inputs] (``planes`` where they were packed)."""
+    def pack(self, q: np.ndarray) -> np.ndarray:
+        """The bit-planes of ``q`` int8 [tokens, K]; they are counted for the row of the ``linear`` that follows."""
+        planes = np.empty((q.shape[0], 8, -(-q.shape[1] // 64)), np.uint64)
+        if self.enabled:
+            if self._template is not None:
+                self._reserve(1)
+            pack_and_count(q, planes, self._counts[self._used])
+        else:
+            pack_planes(q, planes)
+        return planes
+
+    def linear(self, layer: int, name: str, linear: Linear, tokens: int, out_bits: int, clipped: int) -> None:
+        """A matrix product ran on ``tokens`` tokens, whose activations went through ``pack``."""
         if not self.enabled:
             return
-        if planes is None:
-            planes = empty_planes(q)
-            pack_planes(q, planes)
-        row = self._next_row()
-        plane_statistics(q, planes, self._counts[row])
-        self._counts[row, _CLIPPED] = clipped
         if self._template is not None:
             dense_planes = self._model.precision.head_planes if name == "lm_head" else 8
-            self._append(layer, name, "linear", linear_shape(linear, q.shape[0], out_bits, dense_planes))
+            self._append(layer, name, "linear", linear_shape(linear, tokens, out_bits, dense_planes))
+        if clipped:
+            self._counts[self._used, _CLIPPED] = clipped
+        self._used += 1
 
     def vector(self, layer: int, name: str, kind: Kind, clipped: int, shape: Callable[[], Shape]) -> None:
         """An operation on vectors ran; ``shape`` gives the rest of its row when it is needed."""
         if not self.enabled:
             return
-        row = self._next_row()
-        if clipped:
-            self._counts[row, _CLIPPED] = clipped
         if self._template is not None:
             self._append(layer, name, kind, shape())
+        if clipped:
+            self._counts[self._used, _CLIPPED] = clipped
+        self._used += 1
 
     def clipped(self, count: int) -> None:
         """The operation recorded last clipped ``count`` values more: its output was added to the residual."""
         if self.enabled and count:
             self._counts[self._used - 1, _CLIPPED] += count
 
-    def _next_row(self) -> int:
-        row = self._used
-        if row == len(self._counts):
+    def _reserve(self, rows: int) -> None:
+        """Room for ``rows`` more: by the step where its rows are known, else by the row."""
+        while self._used + rows > len(self._counts):
             self._counts = np.concatenate((self._counts, np.zeros_like(self._counts)))
-        self._used = row + 1
-        return row
 
     def _append(self, layer: int, name: str, kind: Kind, shape: Shape) -> None:
         sequences, tokens, _ = self._steps[-1]
         assert self._template is not None
+        self._reserve(1)
         place: Shape = {"step": 0, "layer": layer, "name": name, "kind": kind, "sequences": sequences, "tokens": tokens}
         self._template.append(Op(**(place | shape)))
 

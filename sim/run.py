@@ -64,7 +64,7 @@ class Simulator:
 
         Raises ``ValueError`` where an id is outside the vocabulary or the state is of another number of sequences.
         """
-        ids = np.ascontiguousarray(ids, np.int64)
+        ids = np.array(ids, np.int64, order="C")
         if ids.ndim != 2 or not ids.size:
             raise ValueError(
                 f"ids have shape {list(ids.shape)}, they must be [sequences, length] with at least one token"

@@ -22,9 +22,7 @@ EXP2_SEGMENT_BITS = 6
 
 
 def _correction(values: np.ndarray) -> np.ndarray:
-    table = np.rint(values * 2**CORRECTION_FRACTION).astype(np.int64)
-    table[-1] = 0
-    return table
+    return np.rint(values * 2**CORRECTION_FRACTION).astype(np.int64)
 
 
 _U = np.arange(CORRECTION_SEGMENTS + 1) / 16.0

@@ -16,6 +16,8 @@ LEAST: dict[str, int] = {
     "input_bytes": 0, "output_bytes": 0, "state_read_bytes": 0, "state_write_bytes": 0,
 }  # fmt: skip
 """The least value allowed in each integer field of an ``Op``, in their order."""
+TRAFFIC = ("weight_bytes", "input_bytes", "output_bytes", "state_read_bytes", "state_write_bytes")
+"""Fields that count bytes moved."""
 LEAST_STATISTIC: dict[str, int] = {"saturations": 0, "max_abs": 0}
 """The same for the integer statistics, which may be absent."""
 PLANE_STATISTICS: tuple[str, ...] = ("density", "toggle")

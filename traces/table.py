@@ -9,9 +9,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .op import KINDS, LEAST, LEAST_STATISTIC, PLANE_STATISTICS
+from .op import KINDS, LEAST, LEAST_STATISTIC, PLANE_STATISTICS, TRAFFIC
 
 _SHARES = pa.list_(pa.float32())
+_MOST = 2.0**53
+_WORK = (
+    ("tokens", "outputs", "inputs"),
+    ("tokens", "context", "heads", "headdim"),
+    ("tokens", "heads", "headdim", "d_state"),
+)
+"""Columns whose products are counted; beyond ``_MOST`` a count would be rounded, and further on overflow."""
 
 
 def _schema() -> pa.Schema:
@@ -33,7 +40,7 @@ def checked_table(frame: pd.DataFrame) -> pa.Table:
     Integers may be of any width; ``density`` and ``toggle`` become float32, absent statistics may be ``None`` or NaN.
 
     Raises ``ValueError`` naming the column, the first wrong row and what would be right: a missing, unexpected or
-    repeated column, a wrong type, a value missing or out of range, a number of planes that is not ``activation_bits``.
+    repeated column, a wrong type, a value missing or out of range, a product of sizes beyond exact counting, a number of planes that is not ``activation_bits``.
     """
     _check_columns([str(column) for column in frame.columns])
     table = pa.Table.from_arrays([_array(frame[field.name], field) for field in SCHEMA], schema=SCHEMA)
@@ -124,8 +131,22 @@ def _check_rows(table: pa.Table) -> None:
         if wrong is not None:
             value = column[wrong].as_py()
             raise ValueError(f"{_at(table, wrong)}: {field} is {value}, it must be at least {least}")
+    for field in TRAFFIC:
+        _check_size(table, (field,))
+    for fields in _WORK:
+        _check_size(table, fields)
     for field in PLANE_STATISTICS:
         _check_shares(table, field)
+
+
+def _check_size(table: pa.Table, fields: tuple[str, ...]) -> None:
+    product = np.prod([np.maximum(table.column(field).to_numpy(), 1).astype(np.float64) for field in fields], axis=0)
+    wrong = np.flatnonzero(product > _MOST)
+    if len(wrong):
+        row = int(wrong[0])
+        raise ValueError(
+            f"{_at(table, row)}: {' × '.join(fields)} is {product[row]:.3g}, it must be at most {_MOST:.3g} (2^53)"
+        )
 
 
 def _check_shares(table: pa.Table, field: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 import pandas as pd
 
-from .op import LEAST_STATISTIC, PLANE_STATISTICS, Op
+from .op import LEAST_STATISTIC, PLANE_STATISTICS, TRAFFIC, Op
 from .table import SCHEMA, checked_table, to_frame
 
 SCHEMA_VERSION = 1
@@ -20,14 +20,6 @@ PHASES: tuple[str, ...] = get_args(Phase)
 
 STATISTICS: tuple[str, ...] = (*PLANE_STATISTICS, *LEAST_STATISTIC)
 """Columns that only a recorded trace fills."""
-TRAFFIC: tuple[str, ...] = (
-    "weight_bytes",
-    "input_bytes",
-    "output_bytes",
-    "state_read_bytes",
-    "state_write_bytes",
-)
-"""Columns that count bytes moved."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -77,7 +79,7 @@ def test_any_split_is_the_whole(seed: int, cuts: list[int]) -> None:
     edges = sorted({0, 12, *cuts})
     parts = [
         convolve(case["x"][:, begin:end], parts_tail, case["weight"], case["exponent"], case["bias"])
-        for begin, end in zip(edges[:-1], edges[1:], strict=True)
+        for begin, end in pairwise(edges)
     ]
     assert np.concatenate([part for part, _ in parts], axis=1).tolist() == whole.tolist()
     assert sum(count for _, count in parts) == clipped

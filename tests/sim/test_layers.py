@@ -178,7 +178,7 @@ def test_norm() -> None:
 @pytest.mark.parametrize("family", ["mamba1", "mamba2"])
 @pytest.mark.parametrize("ngroups", [1, 2])
 def test_a_block_adds_what_the_equations_add(family: str, ngroups: int) -> None:
-    packed = random_packed_model(tiny_config(family, ngroups=ngroups), 102)  # type: ignore[arg-type] # a Literal
+    packed = random_packed_model(tiny_config(family, ngroups=ngroups), 102)
     config, model = packed.config, prepare(packed, Precision(quantizer="absmax"))
     oracle = mamba1 if family == "mamba1" else mamba2
     layer = oracle.weights_from_packed(packed).layers[1]

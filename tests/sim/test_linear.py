@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from oracles.integers import clip, half_even
 from oracles.popcount import dot_and, dot_plain, words_to_int
-from xnorscan.models.packing import pack_signs
+from xnorscan.models.packing import pack_signs, words_for
 from xnorscan.sim.kernels.linear import (
     add_residual,
     binary_matmul,
@@ -23,7 +23,6 @@ from xnorscan.sim.kernels.linear import (
     shift_dot,
 )
 from xnorscan.sim.kernels.quantize import pack_planes
-from xnorscan.sim.record import empty_planes
 
 VECTOR_GREATEST = (1 << 17) - 1
 WORD_GREATEST = (1 << 31) - 1
@@ -31,7 +30,7 @@ WORD_GREATEST = (1 << 31) - 1
 
 def product(signs: np.ndarray, q: np.ndarray) -> np.ndarray:
     """``binary_matmul`` of ±1 ``signs`` [outputs, K] and ``q`` int8 [tokens, K]."""
-    planes = empty_planes(q)
+    planes = np.empty((q.shape[0], 8, words_for(q.shape[1])), np.uint64)
     pack_planes(q, planes)
     out = np.empty((q.shape[0], signs.shape[0]), np.int32)
     binary_matmul(np.ascontiguousarray(pack_signs(signs).T), planes, out)

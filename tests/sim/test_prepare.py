@@ -61,7 +61,7 @@ def test_rows_of_the_smallest_numbers() -> None:
 
 
 def packed(family: str = "mamba2", **changes: object) -> PackedModel:
-    model = random_packed_model(tiny_config(family), 81)  # type: ignore[arg-type] # a Literal from parametrize
+    model = random_packed_model(tiny_config(family), 81)
     return replace(model, tensors={**model.tensors, **changes})
 
 
@@ -103,7 +103,9 @@ def test_coefficients_share_no_factor_of_two() -> None:
     linear = model.linears["layers.0.mixer.in_proj"]
     coefficients = np.array([0.5, -1.25, 4.0], np.float32)
     three = replace(linear, planes=np.repeat(linear.planes, 3, axis=0), coefficients=coefficients)
-    held = prepare_linear(replace(model, linears={**model.linears, "layers.0.mixer.in_proj": three}), "layers.0.mixer.in_proj")
+    held = prepare_linear(
+        replace(model, linears={**model.linears, "layers.0.mixer.in_proj": three}), "layers.0.mixer.in_proj"
+    )
     assert isinstance(held, BinaryLinear)
     assert (held.coefficients.tolist(), held.coefficient_exponent) == ([2, -5, 16], 2)
 
@@ -118,7 +120,9 @@ def test_heads() -> None:
     assert scale == pytest.approx(np.abs(table).mean(1), rel=1e-3)
     prepared = prepare(model, Precision())
     assert prepared.head is prepared.embedding, "a tied table is held once"
-    untied = replace(model, config=replace(model.config, tie_embeddings=False), tensors={**model.tensors, "lm_head.weight": -table})
+    untied = replace(
+        model, config=replace(model.config, tie_embeddings=False), tensors={**model.tensors, "lm_head.weight": -table}
+    )
     assert (prepare(untied, Precision()).head.weight == -int8.weight).all()
 
 
@@ -154,6 +158,8 @@ def test_biases_beyond_every_format_do_not_wrap() -> None:
 
 
 def test_a_transformer_is_refused() -> None:
-    config = ModelConfig(name="small-llama", family="llama", binarized=True, d_model=8, layers=1, vocab_size=9, heads=2, ffn=8)
+    config = ModelConfig(
+        name="small-llama", family="llama", binarized=True, d_model=8, layers=1, vocab_size=9, heads=2, ffn=8
+    )
     with pytest.raises(ValueError, match=r"^small-llama: the simulator runs mamba1 and mamba2, not llama$"):
         prepare(cast(PackedModel, SimpleNamespace(config=config)), Precision())

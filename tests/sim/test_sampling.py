@@ -53,7 +53,7 @@ def test_frequencies_are_those_of_the_softmax(temperature: float) -> None:
 @pytest.mark.parametrize("temperature", [1e-300, 1e-12, 1e-9, 1e-6, 1e-4, 1e-3])
 def test_a_temperature_near_zero_is_greedy(temperature: float) -> None:
     """With differences from the least that logits can have to the greatest."""
-    for values in ([0.1, 3.0, 2.0], [-32768.0, 32767.0, 0.0], [0.0, 8.0, 7.9]):
+    for values in ([0.1, 3.0, 2.0], [-32768.0, 32767.0, 0.0], [0.0, 8.0, 7.9], [0.0, 512.0, 256.0]):
         logits = logits_of(values)
         assert draws(logits, 3, temperature, count=30)[greedy(logits)] == 1.0
     if temperature <= 1e-9:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -222,8 +223,8 @@ def test_error_is_the_stated_one(bits: int) -> None:
 @pytest.mark.parametrize("family", list(CASES))
 def test_error_falls_with_the_width_until_the_other_formats_rule(family: str) -> None:
     errors = [measured_error(family, bits) for bits in STATE_BITS]
-    assert all(after < 0.6 * before for before, after in zip(errors[:3], errors[1:4], strict=True))
-    assert all(after < 1.01 * before for before, after in zip(errors[3:-1], errors[4:], strict=True))
+    assert all(after < 0.6 * before for before, after in pairwise(errors[:4]))
+    assert all(after < 1.01 * before for before, after in pairwise(errors[3:]))
 
 
 def test_the_state_saturates_at_its_range() -> None:
