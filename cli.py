@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
 from . import __version__, cli_output
 
 if TYPE_CHECKING:
-    from .designs.design import Design
     from .models.packed import PackedModel
     from .models.precision import Precision
     from .traces.trace import Trace
@@ -46,9 +45,9 @@ Baselines = Annotated[
     ),
 ]
 
-DEFAULT_DESIGN, TWIN = "edge-28nm", "fp16"
+DEFAULT_DESIGN = "edge-28nm"
 LOOK, WORK = "Look", "Work"
-USAGE_ERROR = typer.BadParameter.__mro__[1]
+USAGE_ERROR = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
 """Any wrong use of verbs and options: typer has no public name for this base of ``BadParameter``."""
 
 
@@ -59,8 +58,8 @@ def main(arguments: list[str] | None = None) -> None:
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
     except OSError as error:
-        named = error.strerror and error.filename is not None
-        _refuse(f"{error.filename}: {error.strerror}" if named else str(error))
+        where = "" if error.filename is None else f"{error.filename}: "
+        _refuse(where + error.strerror if error.strerror else str(error))
     except ValueError as error:
         _refuse(str(error))
     except USAGE_ERROR as error:
@@ -211,6 +210,7 @@ def trace(
 
 @app.command(rich_help_panel=WORK)
 def cost(
+    context: typer.Context,
     source: Annotated[
         str, typer.Argument(metavar="TRACE|MODEL", help="A trace file, or a name as in `xnorscan models`.")
     ],
@@ -227,12 +227,20 @@ def cost(
 ) -> None:
     """Cycles, bytes and energy of a trace on designs."""
     from . import cli_tables
+    from .designs.design import TWIN, load_designs
     from .energy_models.cost import cost as cost_of
+    from .traces.parquet import read_trace
 
     if output is not None:
         cli_output.check_output(output, *cli_output.TABLE_SUFFIXES)
-    made = _read_or_make_trace(source, phase, batch, length)
-    costs = cost_of(made, _load_designs(design or [DEFAULT_DESIGN], baseline or [TWIN]))
+    if _is_trace_file(source):
+        for option in ("phase", "batch", "length"):
+            if getattr(context.get_parameter_source(option), "name", "") == "COMMANDLINE":
+                raise ValueError(f"{source}: a trace has its own {option}, --{option} goes with the name of a model")
+        made = read_trace(source)
+    else:
+        made = _shape_trace(source, phase, batch, length)
+    costs = cost_of(made, load_designs(design or [DEFAULT_DESIGN], baseline or [TWIN]))
     if output is not None:
         cli_output.write_table(costs, output)
     rows, columns = (
@@ -323,7 +331,7 @@ def _load_model(name: str) -> PackedModel:
 
     if name.lower() in shipped_names():
         return load_shipped(name.lower())
-    if name.endswith(".xnor") or "/" in name or Path(name).exists():
+    if name.endswith(".xnor") or "/" in name or os.path.exists(name):
         return read_packed(name)
     known, shipped = get_config(name).name, " or ".join(shipped_names())
     raise ValueError(f"{known} comes without weights: name {shipped}, or a file that `xnorscan convert` made")
@@ -334,6 +342,8 @@ def _read_text(path: Path) -> bytes:
     if str(path) != "-":
         data = path.read_bytes()
     else:
+        if sys.stdin is None:
+            raise ValueError("standard input is closed: name a file with --text")
         if sys.stdin.isatty():
             cli_output.error_console().print("reading text from the terminal; end with Ctrl-D")
         data = sys.stdin.buffer.read()
@@ -349,24 +359,9 @@ def _shape_trace(model: str, phase: Phase, batch: int, length: int, precision: P
     return shape_trace(get_config(model), phase=phase, batch=batch, length=length, precision=precision)
 
 
-def _read_or_make_trace(source: str, phase: Phase, batch: int, length: int) -> Trace:
-    """The trace in the file ``source``, or the shape-only trace of the model of that name."""
-    from .traces.parquet import read_trace
-
-    if source.endswith(".parquet") or Path(source).exists():
-        return read_trace(source)
-    return _shape_trace(source, phase, batch, length)
-
-
-def _load_designs(names: list[str], baselines: list[str]) -> list[Design]:
-    """The designs, then the baselines, each once; ``fp16`` stands for the twin of every one-bit design."""
-    from .designs.design import OneBitDesign, equal_throughput_baseline, load_design
-
-    found = [load_design(name) for name in names]
-    one_bit = [design for design in found if isinstance(design, OneBitDesign)]
-    for name in baselines:
-        found += map(equal_throughput_baseline, one_bit) if name == TWIN else [load_design(name)]
-    return [design for index, design in enumerate(found) if design not in found[:index]]
+def _is_trace_file(source: str) -> bool:
+    """Whether ``source`` is a file, there or not, rather than the name of a model."""
+    return source.endswith(".parquet") or os.path.exists(source)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ At batch 1 a decode step has one token, so it uses one row.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -60,7 +61,8 @@ class _MemorySystem(_Value):
 
 
 class _Array(_MemorySystem):
-    """What both array kinds have: the array's shape, the vector unit, the scan unit, the technology table's name.
+    """What both array kinds have: the array's shape, the vector unit, the scan unit, the technology table: its name,
+    or its YAML file, in a design's file relative to that file.
 
     A vector lane does one pass over one element a cycle; a scan lane advances one state element a cycle.
     """
@@ -119,6 +121,9 @@ class GpuDesign(_MemorySystem):
         return self.peak_fp16_tflops * 1e12 / 2 / self.clock_hz
 
 
+TWIN = "fp16"
+"""The baseline that stands for the FP16 array of equal throughput of every one-bit design."""
+
 Design = OneBitDesign | Fp16ArrayDesign | GpuDesign
 KINDS: dict[str, type[Design]] = {"one_bit": OneBitDesign, "fp16_array": Fp16ArrayDesign, "gpu": GpuDesign}
 
@@ -144,6 +149,26 @@ def load_design(name_or_path: str | Path) -> Design:
     raise ValueError(f"no design {text!r}: give a .yaml file or one of {', '.join(preset_names())}")
 
 
+def load_designs(names: Iterable[str], baselines: Collection[str]) -> list[Design]:
+    """The designs of ``names``, each FP16 twin before its own, then those of ``baselines``; each design once.
+
+    ``TWIN`` among the baselines stands for the twin of every one-bit design. Raises as ``load_design`` does, and
+    ``ValueError`` where two different designs have one name.
+    """
+    chosen: list[Design] = []
+    for name in names:
+        design = load_design(name)
+        if TWIN in baselines and isinstance(design, OneBitDesign):
+            chosen.append(equal_throughput_baseline(design))
+        chosen.append(design)
+    chosen += [load_design(name) for name in baselines if name != TWIN]
+    found: dict[str, Design] = {}
+    for design in chosen:
+        if found.setdefault(design.name, design) != design:
+            raise ValueError(f"two different designs are named {design.name}; every design needs its own name")
+    return list(found.values())
+
+
 def _read(path: Path) -> Design:
     data = read_yaml(path)
     if not isinstance(data, dict):
@@ -151,6 +176,9 @@ def _read(path: Path) -> Design:
     kind = data.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"{path}: kind is {kind!r}, it must be one of {', '.join(KINDS)}")
+    technology = data.get("technology")
+    if isinstance(technology, str) and technology.endswith((".yaml", ".yml")):
+        data["technology"] = str(path.parent / technology)
     return validated(TypeAdapter(KINDS[kind]), data, str(path))
 
 

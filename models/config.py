@@ -1,11 +1,11 @@
 """The dimensions of a model: one frozen value that every room reads.
 
-Sources of the dimensions: the authors' configurations (``facts`` tags in :mod:`xnorscan.models.published`).
+Sources of the dimensions: the authors' configurations (:mod:`xnorscan.models.published` names them).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 Family = Literal["mamba1", "mamba2", "llama"]
@@ -18,7 +18,8 @@ class ModelConfig:
     ``binarized`` says that every linear layer but the head is an FBI-Linear (one-bit weights, α and β per input
     channel). Fields that a family does not have are 0.
 
-    Raises ``ValueError`` at construction, naming the field, where a size is not positive or sizes do not divide.
+    Raises ``ValueError`` at construction, naming the field, where a size is no positive whole number, where sizes do
+    not divide, and where ``norm_eps`` is out of range.
     """
 
     name: str
@@ -39,6 +40,12 @@ class ModelConfig:
     ffn: int = 0
 
     def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.type == "int" and type(value) is not int:
+                raise ValueError(f"{self.name}: {each.name} is {value!r}, it must be a whole number")
+        if not isinstance(self.norm_eps, float) or not 0 <= self.norm_eps < 1:
+            raise ValueError(f"{self.name}: norm_eps is {self.norm_eps!r}, it must be a number from 0 to below 1")
         for field in ("d_model", "layers", "vocab_size", *_REQUIRED[self.family]):
             if getattr(self, field) <= 0:
                 raise ValueError(f"{self.name}: {field} is {getattr(self, field)}, it must be positive")

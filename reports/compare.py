@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from ..designs.design import Design, OneBitDesign, equal_throughput_baseline, load_design
+from ..designs.design import TWIN, Design, load_designs
 from ..models.precision import Precision
 from ..models.published import SHIPPED, get_config
 from ..traces.parquet import write_trace
@@ -36,9 +36,6 @@ SMALL_DESIGNS = ("up5k", "ecp5-85")
 """Designs that the shipped models are also shown on, where no design is named and they fit."""
 
 PAGE = "report.html"
-TWIN = "fp16"
-"""The baseline that stands for the FP16 array of equal throughput of every one-bit design."""
-
 BASELINES = (TWIN, "gpu-h100")
 
 
@@ -123,21 +120,7 @@ def _check_directory(directory: Path) -> None:
 def _designs(model: str, designs: Sequence[str] | None, baselines: Sequence[str]) -> list[Design]:
     """Designs for ``model`` in the order of the report: each FP16 twin before its one-bit design, GPUs last."""
     names = list(designs) if designs else [*DESIGNS, *(SMALL_DESIGNS if model in SHIPPED else ())]
-    found: dict[str, Design] = {}
-    for name in names:
-        design = load_design(name)
-        if TWIN in baselines and isinstance(design, OneBitDesign):
-            _add(found, equal_throughput_baseline(design))
-        _add(found, design)
-    for name in baselines:
-        if name != TWIN:
-            _add(found, load_design(name))
-    return list(found.values())
-
-
-def _add(found: dict[str, Design], design: Design) -> None:
-    if found.setdefault(design.name, design) != design:
-        raise ValueError(f"two different designs are named {design.name}; every design needs its own name")
+    return load_designs(names, baselines)
 
 
 def _command(models: Sequence[str], designs: Sequence[str] | None, baselines: Sequence[str], phase: str) -> str:

@@ -88,8 +88,8 @@ def cards(results: Results) -> list[Card]:
         what=less,
         why=f"{q.factor_range(bit['ratio_low'].min(), bit['ratio_high'].max())} over the ranges of the sourced "
         f"figures. {who} on {bit['design'].iloc[0]} beside an FP16 array of equal peak throughput on the same memory "
-        f"system ({bit['memory_system'].iloc[0]}). Embedding and head: {_head(results)} in the one-bit design, FP16 in its "
-        f"twin; FP16 in both would make it {span(bit['ratio_fp16_head'].tolist())}. "
+        f"system ({bit['memory_system'].iloc[0]}). Embedding and head: {_head(results)} in the one-bit design, "
+        f"FP16 in its twin; FP16 in both would make it {span(bit['ratio_fp16_head'].tolist())}. "
         f"{' '.join(_residency(lead))}".rstrip(),
     )
     return [first, _limit(results, bit), _certainty(results, bit)]
@@ -242,7 +242,8 @@ def _method(results: Results) -> list[str]:
         f"One token costs the energy of every operation of a decode step with {length:,} tokens in the context, or, in "
         f"a prefill, of a {length:,}-token prompt divided by its tokens; batch 1.",
         "Cycles of an operation: the greater of compute and memory, with the fill and drain of the array. Energy: "
-        "actions × energy per action, and leakage for as long as the operation runs.",
+        "actions × energy per action, and leakage of the memories for as long as the operation runs. Not counted, in "
+        + "any of the arrays: wires between blocks, clock spines, control, leakage of the logic.",
         "Low and high take every figure at its low and at its high end at once: an outer range, not a standard "
         "deviation. The range of a ratio takes FP16 and one-bit at the same ends, because they share the memory and "
         + "the technology; each group of figures (DRAM, on-chip memory, arithmetic, leakage) is moved on its own.",
@@ -257,7 +258,7 @@ def _method(results: Results) -> list[str]:
         ),
         *(
             [
-                f"{_listed(integer)}: published in FP16 and not binarized; on a one-bit design their linears are 8-bit "
+                f"{_listed(integer)}: published in FP16 and not binarized; on a one-bit design the linears are 8-bit "
                 "integers, of eight planes."
             ]
             if integer

@@ -40,7 +40,8 @@ def checked_table(frame: pd.DataFrame) -> pa.Table:
     Integers may be of any width; ``density`` and ``toggle`` become float32, absent statistics may be ``None`` or NaN.
 
     Raises ``ValueError`` naming the column, the first wrong row and what would be right: a missing, unexpected or
-    repeated column, a wrong type, a value missing or out of range, a product of sizes beyond exact counting, a number of planes that is not ``activation_bits``.
+    repeated column, a wrong type, a value missing or out of range, sizes whose product is beyond exact counting, a
+    number of planes that is not ``activation_bits``.
     """
     _check_columns([str(column) for column in frame.columns])
     table = pa.Table.from_arrays([_array(frame[field.name], field) for field in SCHEMA], schema=SCHEMA)

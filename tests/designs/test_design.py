@@ -15,6 +15,7 @@ from xnorscan.designs.design import (
     OneBitDesign,
     equal_throughput_baseline,
     load_design,
+    load_designs,
     preset_names,
 )
 
@@ -47,6 +48,23 @@ def test_a_file_loads(tmp_path: Path) -> None:
     assert design.dram.bandwidth_gb_per_s == 3.2
 
 
+def test_twins_stand_before_their_designs_and_nothing_stands_twice() -> None:
+    found = load_designs(["edge-28nm", "gpu-a100", "up5k", "edge-28nm"], ["fp16", "gpu-h100", "gpu-a100"])
+    assert [d.name for d in found] == ["edge-28nm/fp16", "edge-28nm", "gpu-a100", "up5k/fp16", "up5k", "gpu-h100"]
+    assert [d.name for d in load_designs(["edge-28nm"], ["gpu-a100"])] == ["edge-28nm", "gpu-a100"]
+
+
+def test_two_designs_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^two different designs are named edge-28nm; every design needs its own"):
+        load_designs([str(written(tmp_path, name="edge-28nm")), "edge-28nm"], [])
+
+
+def test_a_technology_file_stands_beside_the_design(tmp_path: Path) -> None:
+    design = load_design(written(tmp_path, technology="own.yaml"))
+    assert isinstance(design, OneBitDesign)
+    assert design.technology == str(tmp_path / "own.yaml")
+
+
 def test_dram_may_be_absent(tmp_path: Path) -> None:
     assert load_design(written(tmp_path, dram=None)).dram is None
 
@@ -59,7 +77,8 @@ def test_dram_may_be_absent(tmp_path: Path) -> None:
         ({"rows": "true"}, "rows: Input should be a valid integer, got True"),
         ({"cols": None}, "cols: Field required"),
         ({"num_r": 3}, "num_r: Extra inputs are not permitted, got 3"),
-        ({"clock_mhz": -1}, "clock_mhz: Input should be greater than 0, got -1"),
+        ({"clock_mhz": -1}, "clock_mhz: Input should be greater than or equal to 0.000001, got -1"),
+        ({"clock_mhz": "1.0e+300"}, "clock_mhz: Input should be less than or equal to 1000000000, got 1e+300"),
         ({"clock_mhz": ".inf"}, "clock_mhz: Input should be a finite number"),
         ({"activations": "both"}, "activations: Input should be 'serial' or 'parallel', got 'both'"),
         ({"dram": "{kind: core, bandwidth_gb_per_s: 1}"}, "dram.kind: Input should be 'ddr3'"),

@@ -31,6 +31,7 @@ def test_reads_plain_values(tmp_path: Path) -> None:
         ("a: !!python/object:os.system {}\n", "line 1: not valid YAML: could not determine a constructor"),
         (b"a: \xff\n", "not a text file in UTF-8"),
         (b"a: \x00\n", "not valid YAML"),
+        ("[" * 5000, "nested too deeply"),
     ],
 )
 def test_refuses_in_one_line(tmp_path: Path, text: str | bytes, fault: str) -> None:

@@ -46,6 +46,12 @@ def test_the_45_nm_table_carries_horowitz_and_cacti() -> None:
     assert table.sram_pj_per_bit(32, "read")[2] * 64 == pytest.approx(20, rel=0.01)  # Horowitz's 32 KB cache
 
 
+def test_a_multiplier_is_its_source_scaled() -> None:
+    by_area = 0.2 * (18 / 8) ** 2  # Horowitz's int8 multiplier
+    assert load_technology("asic-45nm").multiply_18x18.value == pytest.approx(by_area, rel=0.005)
+    assert load_technology("asic-28nm").multiply_18x18.value == pytest.approx(by_area * 0.518, rel=0.005)
+
+
 def test_dram_ranges_are_the_published_spread() -> None:
     dram = dram_figures()
     ranges = {kind: (figure.low, figure.high) for kind, figure in dram.items()}
@@ -88,6 +94,7 @@ def test_sram_between_points_is_log_log() -> None:
 
 def test_leakage_is_memory_plus_device() -> None:
     assert load_technology("ecp5").leakage_mw(500)[1] == 150
+    assert load_technology("asic-28nm").leakage_mw(1024)[2] == pytest.approx(102 * (195 / 102) ** 0.356, rel=0.01)
     assert load_technology("asic-45nm").leakage_mw(1024)[1] == pytest.approx(0.16, rel=0.01)
 
 

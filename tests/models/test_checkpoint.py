@@ -292,7 +292,7 @@ def test_a_zip_that_is_no_pickle(tmp_path: Path) -> None:
     refused(tmp_path / "a.bin", r"damaged: PyTorch cannot read it \(RuntimeError\)")
 
 
-@pytest.mark.filterwarnings("ignore:Detected pickle protocol:UserWarning")
+@pytest.mark.filterwarnings("error:Detected pickle protocol:UserWarning")
 @pytest.mark.parametrize("seed", range(60))
 def test_a_damaged_pickle_is_read_or_refused_in_one_line(seed: int, tmp_path: Path) -> None:
     """The archive is whole and its checksums are right; bytes of the pickle in it are not."""

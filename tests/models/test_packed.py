@@ -196,6 +196,8 @@ FILES = {
     "config lacks": (put_config(layers=None), "configuration cannot be read .*layers"),
     "config adds": (put_config(colour=1), "configuration cannot be read .*colour"),
     "config of text": (put_config(layers="2"), "configuration cannot be read"),
+    "config of fractions": (put_config(layers=1.5), "layers is 1.5, it must be a whole number"),
+    "config without a number": (put_config(norm_eps="x"), "norm_eps is 'x', it must be a number from 0 to below 1"),
     "family unknown": (put_config(family="rnn"), "configuration cannot be read"),
     "provenance a list": (put(provenance="[]"), "configuration cannot be read"),
     "part missing": (drop(f"{OUT_PROJ}.shift"), f"{OUT_PROJ}.shift is missing"),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from xnorscan.traces.op import KINDS, LEAST, Op
+from xnorscan.traces.op import KINDS, LEAST, TRAFFIC, Op
 from xnorscan.traces.trace import PHASES, Metadata, Trace
 
 LARGEST = 2**63 - 1
+EXACT = 2**53
+"""The largest count of bytes, and of the products of up to four sizes."""
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
 
 
@@ -18,7 +20,8 @@ def _shares(planes: int) -> st.SearchStrategy[tuple[float, ...] | None]:
 
 @st.composite
 def ops(draw: st.DrawFn) -> Op:
-    values = {name: draw(st.integers(least, LARGEST)) for name, least in LEAST.items()}
+    largest = {"step": LARGEST, "layer": LARGEST} | dict.fromkeys(TRAFFIC, EXACT)
+    values = {name: draw(st.integers(least, largest.get(name, 2**13))) for name, least in LEAST.items()}
     values["activation_bits"] = planes = draw(st.integers(0, 20))
     counts = st.none() | st.integers(0, LARGEST)
     return Op(

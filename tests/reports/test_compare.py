@@ -89,9 +89,10 @@ def test_a_date_stands_on_the_page_only_where_the_environment_gives_one(
     assert "<dt>date</dt><dd>2023-11-14</dd>" in (tmp_path / "report" / "report.html").read_text("utf-8")
 
 
-def test_a_wrong_date_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
-    with pytest.raises(ValueError, match="SOURCE_DATE_EPOCH is 'yesterday', it must be seconds since 1970"):
+@pytest.mark.parametrize("date", ["yesterday", "9" * 20])
+def test_a_wrong_date_is_refused(date: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", date)
+    with pytest.raises(ValueError, match=f"SOURCE_DATE_EPOCH is '{date}', it must be seconds since 1970"):
         run(tmp_path / "report")
 
 
@@ -127,6 +128,45 @@ def test_a_file_in_the_place_of_the_directory_is_refused(tmp_path: Path) -> None
     (tmp_path / "report").write_text("mine")
     with pytest.raises(NotADirectoryError, match="is a file, the report needs a directory"):
         run(tmp_path / "report")
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize(
+    ("blocked", "message"),
+    [("report.html", "report.html is a directory, the report needs a file"), ("compare.csv", "compare.csv is a dir")],
+)
+def test_a_directory_in_the_place_of_a_file_is_refused_before_anything_is_replaced(
+    blocked: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / blocked).mkdir()
+    with pytest.raises(IsADirectoryError, match=message):
+        run(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == [blocked]
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_file_in_the_place_of_the_figures_is_refused(
+    finished: tuple[CompareResult, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "figures").write_text("mine")
+    drawn = [p for p in finished[0].files if p.parent.name == "figures"]
+    monkeypatch.setattr(module, "_write", lambda build, *_: (build / "figures" / drawn[0].name).write_text(""))
+    with pytest.raises(NotADirectoryError, match="figures is a file, the report needs a directory there"):
+        run(tmp_path)
+
+
+def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.os, "access", lambda path, mode: False)
+    with pytest.raises(PermissionError, match=f"^{tmp_path} cannot be written, name another directory"):
+        run(tmp_path / "new" / "report")
+
+
+def test_two_designs_of_one_name_are_refused(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    preset = Path(module.__file__).parents[1] / "designs" / "presets" / "edge-28nm.yaml"
+    own.write_text(preset.read_text().replace("rows: 4", "rows: 8"))
+    with pytest.raises(ValueError, match=r"^two different designs are named edge-28nm(/fp16)?; every design needs"):
+        run(tmp_path / "report", designs=[str(own), "edge-28nm"])
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,16 @@ def test_dram_energy_is_split_as_its_bytes_are() -> None:
     assert energy[m.HEAD] == pytest.approx(per_byte * moved["embedding and head"])
 
 
+def test_an_fp16_head_in_both_lowers_the_ratio_to_what_the_bytes_say() -> None:
+    trace = shape_trace(get_config("bi-mamba-2.7b"), phase="decode", length=64)
+    frame = cost(trace, [load_design("edge-28nm"), load_design("edge-28nm/fp16")])
+    ratio = m.ratio_with_fp16_head(frame, "edge-28nm", "edge-28nm/fp16")
+    whole = frame.groupby("design")["energy_pj"].sum()
+    # 5.48 GB against 664 MB: planes 321.5, FP16 head 163.8, state 167.8 + 4.6, scales 2.0, convolution and rest 4.5.
+    assert ratio == pytest.approx(5483.5 / 664.1, rel=0.05)
+    assert ratio < whole["edge-28nm/fp16"] / whole["edge-28nm"] * 0.9
+
+
 def test_a_model_on_chip_moves_nothing() -> None:
     frame, trace = costs("tiny", "up5k")
     assert m.dram_traffic(frame, trace)["bytes"].sum() == 0

@@ -85,6 +85,13 @@ def test_the_first_three_things_a_reader_sees(found: Results, html: str) -> None
     assert gain.number == f"{rows['ratio'].min():.1f}–{rows['ratio'].max():.1f}×"
     assert gain.what == "less energy per token"
     assert f"{rows['ratio_low'].min():.1f}–{rows['ratio_high'].max():.1f}×" in gain.why
+    heads = f"{rows['ratio_fp16_head'].min():.1f}–{rows['ratio_fp16_head'].max():.1f}×"
+    assert (
+        f"Embedding and head: int8 in the one-bit design, FP16 in its twin; FP16 in both would make it {heads}."
+        in gain.why
+    )
+    for r in rows.to_dict("records"):
+        assert f"on edge-28nm {r['ratio_fp16_head']:.1f}× instead of {r['ratio']:.1f}×" in text
     assert limit.what == "of the DRAM traffic is not the binary weights"
     assert "embedding and head" in limit.why
     assert "of state" in limit.why

@@ -112,6 +112,11 @@ def changed(row: int, column: str, value: Any) -> pd.DataFrame:
         (changed(1, "tokens", 0), r"row 1 \(in_proj\): tokens is 0, it must be at least 1"),
         (changed(2, "layer", -2), r"row 2 \(scan\): layer is -2, it must be at least -1"),
         (changed(1, "saturations", -1), r"row 1 \(in_proj\): saturations is -1, it must be at least 0"),
+        (
+            changed(2, "inputs", 2**60),
+            r"row 2 \(scan\): tokens × outputs × inputs is \S+, it must be at most 9.01e\+15",
+        ),
+        (changed(4, "weight_bytes", 2**54), r"row 4 \(in_proj\): weight_bytes is 1.8e\+16, it must be at most 9.01e"),
         (changed(2, "kind", "matmul"), r"row 2 \(scan\): kind is 'matmul', it must be one of embedding, rmsnorm"),
         (changed(2, "name", ""), "row 2: name is empty, an operation must have one"),
         (changed(2, "name", None), "row 2: name has no value, it must have one"),
