@@ -20,7 +20,7 @@ from xnorscan.models.training.corpus import BEGIN, SourceFile, windows
 
 torch = pytest.importorskip("torch")
 from xnorscan.models.training import train as training  # noqa: E402 - it imports torch
-from xnorscan.models.training.network import Carry, FBILinear, Network  # noqa: E402
+from xnorscan.models.training.network import CHUNK, Carry, FBILinear, Network  # noqa: E402
 from xnorscan.models.training.train import Recipe, Role, train  # noqa: E402
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def test_a_run_interrupted_after_its_last_step_still_tells_its_figures(
 
 
 def test_a_length_that_fills_no_chunk_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"length.* 100.*64"):
+    with pytest.raises(ValueError, match=rf"length.* 100.*{CHUNK}"):
         train(CONFIG, replace(RECIPE, length=100), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
