@@ -4,7 +4,8 @@ Residency, decided once per design over a whole trace. Weights fall into three g
 scan; ``linear``: the layers' linears; ``head``: the head, which is also the embedding table when tied) and state into
 three (``conv1d``, ``scan``, ``attention``: the KV cache). In each memory the smallest groups are kept first, whole
 groups only. A resident group moves nothing; loading it once before the run is not counted. Other weights are streamed
-in every step, other state is read and written in every step.
+in every step, other state is read and written in every step. On chip, a scan and a convolution read and write their
+state at every token.
 
 Activations of an operation stay on chip where its inputs and outputs fit together. Where they do not they are read from
 and written to DRAM, and a linear takes the cheaper of two orders: weights once and the inputs again for every tile of
@@ -141,7 +142,9 @@ def traffic(ops: Ops, design: Design, placement: Placement) -> Traffic:
     state_out = np.where(resident_state, 0, ops.state_write_bytes)
 
     token_tiles = -(-ops.tokens // rows)
-    attention = ops.is_kind("attention")
+    new_tokens = ops.tokens // np.maximum(ops.sequences, 1)
+    updates = np.where(ops.is_kind("scan", "conv1d"), new_tokens, 1)  # a recurrence touches its state at every token
+    readings = np.where(ops.is_kind("attention"), token_tiles, updates)
     if isinstance(design, GpuDesign):
         array_reads = np.where(linear, output_tiles, 1)
     else:
@@ -158,8 +161,8 @@ def traffic(ops: Ops, design: Design, placement: Placement) -> Traffic:
         stream_writes=dram_weights.astype(np.float64),
         activation_reads=inputs * array_reads + entering * _QUANTIZER_INPUT_BITS / 8 + dram_outputs,
         activation_writes=ops.output_bytes + entering * ops.activation_bits / 8 + dram_inputs,
-        state_reads=(ops.state_read_bytes * np.where(attention, token_tiles, 1) + state_out).astype(np.float64),
-        state_writes=(ops.state_write_bytes + state_in).astype(np.float64),
+        state_reads=(ops.state_read_bytes * readings + state_out).astype(np.float64),
+        state_writes=(ops.state_write_bytes * updates + state_in).astype(np.float64),
     )
 
 

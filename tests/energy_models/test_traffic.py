@@ -52,6 +52,18 @@ def test_fp16_moves_9_4_times_as_much_and_8_3_times_with_the_same_head() -> None
     assert total / (582_283_266 - HEAD + head) == pytest.approx(8.26, abs=0.01)
 
 
+def test_a_prefill_moves_its_state_once_but_touches_it_on_chip_at_every_token() -> None:
+    ops = Ops.from_frame(model_trace(BI_MAMBA, phase="prefill", length=96).ops)
+    design = load_design("datacenter-7nm")
+    recurrent = ops.is_kind("scan", "conv1d")
+    resident = traffic(ops, design, place(ops, design))
+    assert resident.state_reads[recurrent].sum() == resident.state_writes[recurrent].sum()
+    assert resident.state_reads[recurrent].sum() == 96 * (SCAN_STATE + CONV_STATE) // 2
+    spilling = load_design("edge-28nm")
+    spilled = traffic(ops, spilling, place(ops, spilling))
+    assert spilled.dram_state[recurrent].sum() == SCAN_STATE + CONV_STATE
+
+
 def test_datacenter_keeps_the_state_of_bi_mamba_2_7b() -> None:
     ops, design = Ops.from_frame(model_trace(BI_MAMBA).ops), load_design("datacenter-7nm")
     placement = place(ops, design)
