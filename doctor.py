@@ -26,7 +26,7 @@ PURPOSES = {
     "pyarrow": "Parquet files",
     "pydantic": "validation of designs and technology tables",
     "pyyaml": "designs and technology tables",
-    "safetensors": "checkpoints and packed models",
+    "safetensors": "trained checkpoints out, and the oracle of our reader",
     "matplotlib": "the figures of a report",
     "jinja2": "the HTML page of a report",
     "typer": "the command line",
