@@ -115,24 +115,20 @@ class IntegerModel:
 def prepare(model: PackedModel, precision: Precision) -> IntegerModel:
     """Convert every constant of ``model`` to the hardware's integers.
 
-    Raises ``ValueError`` for a family that the simulator does not run, a tensor that is not finite or a norm's eps out
-    of range.
+    Raises ``ValueError`` for a family that the simulator does not run and for a tensor that is not finite.
     """
     config = model.config
     if config.family not in ("mamba1", "mamba2"):
         raise ValueError(f"{config.name}: the simulator runs mamba1 and mamba2, not {config.family}")
-    if not 0 <= config.norm_eps <= 1:
-        raise ValueError(f"{config.name}: norm_eps is {config.norm_eps}, it must be from 0 to 1")
     for name, tensor in model.tensors.items():
         if not np.isfinite(tensor).all():
             raise ValueError(f"{config.name}: {name} holds a value that is not finite")
-    build = _mamba2_layer if config.family == "mamba2" else _mamba1_layer
     embedding = _table(model.tensors["embedding.weight"], precision)
     head = embedding if config.tie_embeddings else _table(model.tensors["lm_head.weight"], precision)
     return IntegerModel(
         config=config,
         precision=precision,
-        layers=tuple(build(model, i) for i in range(config.layers)),
+        layers=tuple(_layer(model, i) for i in range(config.layers)),
         norm_f=_norm(model, "norm_f.weight", RESIDUAL.fraction),
         head=head,
         embedding=embedding,
@@ -233,26 +229,16 @@ def _scan(model: PackedModel, mixer: str, dt_bias: np.ndarray) -> Scan:
     return Scan(mantissas(rate), mantissas(model.tensors[f"{mixer}.D"]), _bias(dt_bias, VECTOR.fraction))
 
 
-def _mamba2_layer(model: PackedModel, index: int) -> Layer:
+def _layer(model: PackedModel, index: int) -> Layer:
     layer, mixer = f"layers.{index}", f"layers.{index}.mixer"
+    second = model.config.family == "mamba2"
     return Layer(
         norm=_norm(model, f"{layer}.norm.weight", RESIDUAL.fraction),
         in_proj=prepare_linear(model, f"{mixer}.in_proj"),
         conv=_conv(model, mixer),
-        scan=_scan(model, mixer, model.tensors[f"{mixer}.dt_bias"]),
-        gate_norm=_norm(model, f"{mixer}.norm.weight", GATED_FRACTION, model.config.ngroups),
+        scan=_scan(model, mixer, model.tensors[f"{mixer}.dt_bias" if second else f"{mixer}.dt_proj.bias"]),
         out_proj=prepare_linear(model, f"{mixer}.out_proj"),
-    )
-
-
-def _mamba1_layer(model: PackedModel, index: int) -> Layer:
-    layer, mixer = f"layers.{index}", f"layers.{index}.mixer"
-    return Layer(
-        norm=_norm(model, f"{layer}.norm.weight", RESIDUAL.fraction),
-        in_proj=prepare_linear(model, f"{mixer}.in_proj"),
-        conv=_conv(model, mixer),
-        scan=_scan(model, mixer, model.tensors[f"{mixer}.dt_proj.bias"]),
-        x_proj=prepare_linear(model, f"{mixer}.x_proj"),
-        dt_proj=prepare_linear(model, f"{mixer}.dt_proj"),
-        out_proj=prepare_linear(model, f"{mixer}.out_proj"),
+        gate_norm=_norm(model, f"{mixer}.norm.weight", GATED_FRACTION, model.config.ngroups) if second else None,
+        x_proj=None if second else prepare_linear(model, f"{mixer}.x_proj"),
+        dt_proj=None if second else prepare_linear(model, f"{mixer}.dt_proj"),
     )

@@ -141,13 +141,6 @@ def test_a_value_that_is_not_finite_is_refused(family: str, value: float) -> Non
         prepare(packed(family, **{name: wrong}), Precision())
 
 
-@pytest.mark.parametrize("eps", [-1e-5, 1.5, float("nan")])
-def test_an_eps_out_of_range_is_refused(eps: float) -> None:
-    model = packed()
-    with pytest.raises(ValueError, match=r"^generated: norm_eps is .*, it must be from 0 to 1$"):
-        prepare(replace(model, config=replace(model.config, norm_eps=eps)), Precision())
-
-
 def test_biases_beyond_every_format_do_not_wrap() -> None:
     """A convolution of the least weights and the greatest bias: the sum saturates on the bias's side."""
     tiny = np.full((82, 1, 4), 1e-30, np.float32)
