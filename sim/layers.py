@@ -19,7 +19,7 @@ from .kernels.linear import (
 from .kernels.norm import gate, gated_rmsnorm, rmsnorm
 from .kernels.quantize import MODES, quantize, scale_and_quantize
 from .kernels.scan import mamba1_scan, mamba2_scan
-from .prepare import BinaryLinear, DenseLinear, IntegerModel, Layer, Linear, Norm
+from .prepare import BinaryLinear, IntegerModel, Layer, Linear, Norm
 from .record import (
     Recorder,
     conv_shape,
@@ -42,68 +42,40 @@ def apply_linear(
     name: str,
 ) -> np.ndarray:
     """``x`` int32 [tokens, inputs] in format ``source`` → int32 [tokens, outputs] in format ``result``."""
+    tokens = x.shape[0]
+    q = np.empty(x.shape, np.int8)
+    multiplier, shift = np.empty(tokens, np.int64), np.empty(tokens, np.int64)
+    out = np.empty((tokens, linear.outputs), np.int32)
     if isinstance(linear, BinaryLinear):
-        return _apply_binary(linear, x, source, result, quantizer, recorder, layer, name)
-    return _apply_dense(linear, x, source, result, quantizer, recorder, layer, name)
+        scale_and_quantize(x, linear.alpha.values, MODES[quantizer], q, multiplier, shift)
+        total = _sum_planes(linear, recorder.pack(q))
+        bias = np.empty(tokens, np.int64)
+        shift_dot(x, linear.beta.values, source.fraction + linear.beta.exponent - result.fraction, bias)
+        exponent = source.fraction + linear.alpha.exponent + linear.coefficient_exponent - result.fraction
+        clipped = scale_output(total, multiplier, shift, exponent, bias, result.greatest, out)
+    else:
+        quantize(x, MODES[quantizer], q, multiplier, shift)
+        if recorder.enabled:
+            recorder.pack(q)
+        acc = np.empty((tokens, linear.outputs), np.int32)
+        int8_matmul(linear.weight, q, acc)
+        scales = linear.row_scale
+        exponent = source.fraction + scales.exponent - result.fraction
+        clipped = scale_rows(acc, scales.values, multiplier, shift, exponent, result.greatest, out)
+    recorder.linear(layer, name, linear, tokens, result.bits, clipped)
+    return out
 
 
-def _apply_binary(
-    linear: BinaryLinear,
-    x: np.ndarray,
-    source: Fixed,
-    result: Fixed,
-    quantizer: str,
-    recorder: Recorder,
-    layer: int,
-    name: str,
-) -> np.ndarray:
-    tokens = x.shape[0]
-    q, multiplier, shift = _quantized_like(x)
-    scale_and_quantize(x, linear.alpha.values, MODES[quantizer], q, multiplier, shift)
-    planes = recorder.pack(q)
-    acc = np.empty((linear.planes.shape[0], tokens, linear.outputs), np.int32)
+def _sum_planes(linear: BinaryLinear, activations: np.ndarray) -> np.ndarray:
+    """Σ_p coefficient_p · (B_p · q): int32 [tokens, outputs] of one plane with coefficient 1, else int64."""
+    acc = np.empty((linear.planes.shape[0], activations.shape[0], linear.outputs), np.int32)
     for plane, part in zip(linear.planes, acc, strict=True):
-        binary_matmul(plane, planes, part)
-    total = acc[0]
-    if linear.coefficients.tolist() != [1]:
-        total = np.empty((tokens, linear.outputs), np.int64)
-        combine_planes(acc, linear.coefficients, total)
-    bias = np.empty(tokens, np.int64)
-    shift_dot(x, linear.beta.values, source.fraction + linear.beta.exponent - result.fraction, bias)
-    exponent = source.fraction + linear.alpha.exponent + linear.coefficient_exponent - result.fraction
-    out = np.empty((tokens, linear.outputs), np.int32)
-    clipped = scale_output(total, multiplier, shift, exponent, bias, result.greatest, out)
-    recorder.linear(layer, name, linear, tokens, result.bits, clipped)
-    return out
-
-
-def _apply_dense(
-    linear: DenseLinear,
-    x: np.ndarray,
-    source: Fixed,
-    result: Fixed,
-    quantizer: str,
-    recorder: Recorder,
-    layer: int,
-    name: str,
-) -> np.ndarray:
-    tokens = x.shape[0]
-    q, multiplier, shift = _quantized_like(x)
-    quantize(x, MODES[quantizer], q, multiplier, shift)
-    acc = np.empty((tokens, linear.outputs), np.int32)
-    int8_matmul(linear.weight, q, acc)
-    exponent = source.fraction + linear.row_scale.exponent - result.fraction
-    out = np.empty((tokens, linear.outputs), np.int32)
-    clipped = scale_rows(acc, linear.row_scale.values, multiplier, shift, exponent, result.greatest, out)
-    if recorder.enabled:
-        recorder.pack(q)
-    recorder.linear(layer, name, linear, tokens, result.bits, clipped)
-    return out
-
-
-def _quantized_like(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    tokens = x.shape[0]
-    return np.empty(x.shape, np.int8), np.empty(tokens, np.int64), np.empty(tokens, np.int64)
+        binary_matmul(plane, activations, part)
+    if linear.coefficients.tolist() == [1]:
+        return acc[0]
+    total = np.empty(acc.shape[1:], np.int64)
+    combine_planes(acc, linear.coefficients, total)
+    return total
 
 
 def apply_embedding(model: IntegerModel, ids: np.ndarray, recorder: Recorder) -> np.ndarray:
