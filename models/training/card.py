@@ -19,6 +19,7 @@ from rich.progress import track
 
 from ...sim.run import Simulator
 from ..config import ModelConfig
+from ..footprint import footprint
 from ..packed import read_packed
 from ..published import parameter_counts
 from .corpus import BEGIN, SourceFile, library, library_name
@@ -133,6 +134,7 @@ def _card(config: ModelConfig, runs: dict[str, Any], table: pd.DataFrame) -> str
         config=config,
         binarized=counts.binarized,
         total=counts.total,
+        memory=footprint(config),
         rows="\n".join(rows),
         files=len(table),
         held_out_bytes=int(table["bytes"].sum()),
@@ -153,7 +155,9 @@ def _below(sums: dict[str, float], files: int, coder: str) -> str:
 CARD = """# {name}: a one-bit Mamba-2 on bytes
 
 {config.layers} layers, d_model {config.d_model}, d_state {config.d_state}, heads of {config.headdim}; {binarized:,} \
-one-bit parameters, {total:,} in all. FBI-Linear in_proj and out_proj, byte vocabulary 256.
+one-bit parameters, {total:,} in all. FBI-Linear in_proj and out_proj, byte vocabulary 256. As the hardware holds them \
+(int8 embedding, 16-bit scales and state) the weights take {memory.weight_bits:,} bits and the state of one sequence \
+{memory.state_bits:,}: {memory.bits:,} in all.
 
 | coder | bits per byte, all bytes | mean of files | files where {name} is below |
 |---|---|---|---|
