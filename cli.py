@@ -54,9 +54,14 @@ USAGE_ERROR = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
 def main(arguments: list[str] | None = None) -> None:
     """Entry point. Wrong input is one line on stderr and exit code 2, an interrupt is exit code 130."""
     try:
-        sys.exit(app(arguments, prog_name="xnorscan", standalone_mode=False))
+        code = app(arguments, prog_name="xnorscan", standalone_mode=False)
+        sys.stdout.flush()  # here, where a reader that has gone away is still ours to handle
+        sys.exit(code)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more as it ends
+        sys.exit(1)
     except OSError as error:
         where = "" if error.filename is None else f"{error.filename}: "
         _refuse(where + error.strerror if error.strerror else str(error))
