@@ -100,9 +100,13 @@ def _plot_curves(config: ModelConfig, directory: Path) -> None:
         axes.plot(held["step"], held["held_out_bits_per_byte"], color=colour, marker="o", markersize=3)
         last = held.iloc[-1]
         axes.annotate(
-            f" {role}, held out: {last['held_out_bits_per_byte']:.2f}",
-            (last["step"], last["held_out_bits_per_byte"]), color=colour, va="center",
-        )  # fmt: skip
+            f"{role}, held out: {last['held_out_bits_per_byte']:.2f}",
+            (last["step"], last["held_out_bits_per_byte"]),
+            xytext=(6, 4 if role == "student" else -6),
+            textcoords="offset points",
+            color=colour,
+            va="bottom" if role == "student" else "top",
+        )
     axes.set(
         xlabel="optimizer step",
         ylabel="bits per byte",
