@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from statistics import median
 
 import pandas as pd
@@ -52,7 +53,7 @@ def energy_per_token(comparison: pd.DataFrame, parts: pd.DataFrame) -> Picture:
                     less, gap = f"{q.factor(one['ratio'])} less", 16 + text_width(text, 8.5)
                     beside(left, end, y, less, gap=gap, fontsize=10, weight="bold", color=ACCENT)
             whole = sum(spent[model].values())
-            stack(right, row, spent[model], m.PARTS, small, 0.44, lambda v, w=whole: q.share(v / w))  # type: ignore[misc]  # mypy cannot infer a lambda's default
+            stack(right, row, spent[model], m.PARTS, small, 0.44, partial(_share_of, whole))
         left.set_xlim(0, comparison["energy_high_uj"].max() / scale * 1.27)
         right.set_xlim(0, greatest / small * 1.02)
         left.set_xlabel(f"energy per token, {unit}; whiskers: low–high of the sources")
@@ -249,6 +250,10 @@ def energy_by_design(comparison: pd.DataFrame) -> Picture:
             + ("" if alike else " The memory systems differ: read each row for itself."),
             alt=_listed_energies(comparison),
         )
+
+
+def _share_of(whole: float, part: float) -> str:
+    return q.share(part / whole)
 
 
 def _shares(

@@ -37,6 +37,7 @@ def energy_unit(microjoules: float) -> tuple[float, str]:
 
 
 def energy(microjoules: float) -> str:
+    """``25.6 mJ``, from microjoules."""
     return _with_unit(microjoules, _ENERGY)
 
 
@@ -47,6 +48,7 @@ def energy_range(low: float, high: float) -> str:
 
 
 def duration(seconds: float) -> str:
+    """``11.4 ms``, from seconds."""
     return _with_unit(seconds, _TIME)
 
 
@@ -56,6 +58,7 @@ def size(count: float) -> str:
 
 
 def size_unit(count: float) -> tuple[float, str]:
+    """The scale and the unit in which ``count`` bytes have one to three digits before the point."""
     return _unit(count, _BYTES)
 
 
