@@ -23,6 +23,7 @@ def main(
     ],
     twin_steps: Annotated[int, typer.Option(help="optimizer steps of the full-precision twin")] = 2000,
     student_steps: Annotated[int, typer.Option(help="optimizer steps of the one-bit student")] = 2600,
+    hard_share: Annotated[float, typer.Option(help="share of the text's own next byte in the student's loss")] = 0.0,
     seed: Annotated[int, typer.Option(help="of the parameters and of the order of the files")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads")] = 2,
 ) -> None:
@@ -33,7 +34,7 @@ def main(
     torch.set_num_threads(threads)
     config = get_config(name)
     twin = train(replace(config, binarized=False), Recipe(role="twin", steps=twin_steps, seed=seed), output)
-    student = train(config, Recipe(role="student", steps=student_steps, seed=seed), output, teacher=twin)
+    student = train(config, Recipe(role="student", steps=student_steps, seed=seed, hard_share=hard_share), output, twin)
     latents = export(student, output / "student.safetensors")
     convert(latents, config, output / f"{name}.xnor", keep="float32")
     write_card(config, output)
