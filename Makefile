@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv compare test lint format bench clean
+.PHONY: help venv compare test verify lint format bench clean
 
 help:  ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -19,7 +19,7 @@ $(INSTALLED): pyproject.toml
 		{ echo "$(PYTHON) is older than 3.11: make PYTHON=python3.11 …" >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) || \
 		{ echo "$(PYTHON) cannot make a virtual environment: install python3-venv" >&2; exit 1; }
-	$(BIN)/python -m pip install --disable-pip-version-check --editable ".[dev]"
+	$(BIN)/python -m pip install --disable-pip-version-check --editable ".[dev,rtl]"
 	@touch $@
 
 compare: $(INSTALLED)  ## Run the shipped one-bit model, cost it beside FP16, leave a report in report/
@@ -27,6 +27,9 @@ compare: $(INSTALLED)  ## Run the shipped one-bit model, cost it beside FP16, le
 
 test: $(INSTALLED)  ## All tests
 	$(BIN)/pytest
+
+verify: $(INSTALLED)  ## The long hardware checks: every preset, gate level, mutants, place and route
+	$(BIN)/pytest -m verify
 
 lint: $(INSTALLED)  ## Style, format and types
 	$(BIN)/ruff check .

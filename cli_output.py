@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -159,8 +159,14 @@ def progress(doing: str) -> Iterator[Report]:
 
 
 @contextmanager
-def waiting(what: str) -> Iterator[None]:
-    """Say on stderr what goes on where its end is not known; nothing where stderr is no terminal."""
+def waiting(what: str) -> Iterator[Callable[[str], None]]:
+    """Say on stderr what goes on where its end is not known; nothing where stderr is no terminal.
+
+    The given function says what goes on next.
+    """
     errors = error_console()
-    with errors.status(escape(what)) if errors.is_terminal else nullcontext():
-        yield
+    if not errors.is_terminal:
+        yield lambda what: None
+        return
+    with errors.status(escape(what)) as status:
+        yield lambda what: status.update(escape(what))

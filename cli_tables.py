@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .cli_output import Column, records
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from .models.convert import ConversionReport
     from .models.packed import PackedModel
     from .models.precision import Precision
+    from .rtl.synth import SynthResult
+    from .rtl.verify import Verification
     from .sim.run import Evaluation
     from .traces.trace import Trace
 
@@ -228,3 +231,69 @@ COST_PER_OP = {
 def cost_per_op(costs: pd.DataFrame) -> Rows:
     """One row per operation and design, every column of the cost model."""
     return records(costs)
+
+
+FILE = {
+    "file": Column("file", left=True),
+    "bytes": Column("bytes", "{:,}".format),
+}
+
+
+def files(directory: Path, found: Iterable[Path]) -> Rows:
+    """One row per file in a folder."""
+    return [{"file": str(path), "bytes": (directory / path).stat().st_size} for path in found]
+
+
+PLACEMENT = {
+    "seed": Column("seed"),
+    "fmax_mhz": Column("Fmax MHz", "{:.1f}".format),
+    "met": Column("met", lambda met: "yes" if met else "no"),
+    "comb": Column("logic cells", "{:,}".format),
+    "comb_share": Column("of device", quantities.share),
+    "lut4": Column("LUT4", "{:,}".format),
+    "ff": Column("FF", "{:,}".format),
+    "ram": Column("block RAM"),
+    "dsp": Column("DSP"),
+    "harness_lut4": Column("harness LUT4", "{:,}".format, spare=True),
+    "harness_ff": Column("harness FF", "{:,}".format, spare=True),
+    "seconds": Column("seconds", "{:.0f}".format, spare=True),
+}
+
+
+def placements(found: SynthResult) -> Rows:
+    """One row per seed. Logic cells, block RAM and DSP hold the harness too, LUT4 and FF do not."""
+    return [asdict(p) | {"met": p.met, "comb_share": p.comb / p.comb_available} for p in found.placements]
+
+
+def placed(found: SynthResult) -> str:
+    """The result in a line."""
+    first, total = found.placements[0], found.summary
+    return (
+        f"{first.unit} of {first.design} on {first.device}: {total.met} of {total.seeds} seeds meet "
+        f"{first.clock_mhz:g} MHz; Fmax {total.fmax_min_mhz:.1f} MHz with every seed, "
+        f"{total.fmax_median_mhz:.1f} median; peak {total.w1a1_tops:.3g} TOPS W1A1, {total.w1a8_tops:.3g} TOPS W1A8"
+    )
+
+
+CHECK = {
+    "case": Column("case", left=True),
+    "products": Column("products", "{:,}".format),
+    "steps": Column("steps", "{:,}".format),
+    "rows": Column("rows", "{:,}".format),
+    "cycles": Column("cycles", "{:,}".format),
+    "mismatch": Column("mismatch", left=True),
+}
+
+
+def checks(found: Verification) -> Rows:
+    """One row per case. Cycles, where nobody stalls, are those of the closed form and those that were counted."""
+    return [asdict(check) | {"mismatch": check.mismatch or "none"} for check in found.checks]
+
+
+def verified(name: str, found: Verification) -> str:
+    """The result in a line."""
+    wrong = sum(bool(check.mismatch) for check in found.checks)
+    return (
+        f"array of {name}: {len(found.checks)} cases, {wrong} with a mismatch; "
+        f"functional coverage {found.bins_hit} of {found.bins} bins"
+    )

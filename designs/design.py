@@ -75,6 +75,34 @@ class _Array(_MemorySystem):
     technology: Annotated[str, Field(min_length=1)]
 
 
+Device = Literal["ecp5-25k", "ecp5-45k", "ecp5-85k", "up5k", "hx8k"]
+"""FPGAs on which a design can be placed and routed."""
+
+
+class RtlOptions(_Value):
+    """What the generated hardware needs to know beyond the sizes of the design.
+
+    ``tech``: the primitives it is built of; ``device``: where ``xnorscan synth`` places it if nothing else is said.
+    ``inputs_max``: greatest K of a layer; with the number formats it decides every accumulator's width.
+    ``planes_max``: greatest number of weight planes with coefficients (1: no coefficient multipliers are built).
+    ``cols_per_block``: neighbouring elements of a row that share one activation register.
+    ``outputs_max``: greatest number of outputs of a layer, whose offsets stay on chip; a layer with more runs in parts.
+    ``quantizer``: scale of the 8-bit activations, as in the simulator.
+    ``weight_words``, ``activation_words``: words of the array's memories, where they are not all of
+    ``weight_memory_kib`` and ``activation_memory_kib``.
+    """
+
+    tech: Literal["generic", "ecp5", "ice40"] = "generic"
+    device: Device | None = None
+    inputs_max: Annotated[int, Field(ge=1, le=1 << 17)] = 16384
+    outputs_max: Annotated[int, Field(ge=1, le=1 << 20)] = 16384
+    planes_max: Annotated[int, Field(ge=1, le=4)] = 1
+    cols_per_block: Annotated[int, Field(ge=1, le=64)] = 4
+    quantizer: Literal["pow2", "absmax"] = "pow2"
+    weight_words: _Size | None = None
+    activation_words: _Size | None = None
+
+
 class OneBitDesign(_Array):
     """An array of one-bit weights and integer activations.
 
@@ -85,6 +113,7 @@ class OneBitDesign(_Array):
 
     kind: Literal["one_bit"] = "one_bit"
     activations: Literal["serial", "parallel"]
+    rtl: RtlOptions = RtlOptions()
 
     @property
     def peak_macs_per_cycle(self) -> float:
@@ -202,7 +231,7 @@ def equal_throughput_baseline(design: Design) -> Fp16ArrayDesign:
                 f"{design.name}: cols × lanes is {cols * lanes}, it must be a multiple of {ACTIVATION_BITS} "
                 "for an FP16 array of equal throughput"
             )
-    shared = design.model_dump(exclude={"kind", "name", "description", "activations", "cols", "lanes", "dram"})
+    shared = design.model_dump(exclude={"kind", "name", "description", "activations", "cols", "lanes", "dram", "rtl"})
     return Fp16ArrayDesign(
         name=f"{design.name}/fp16",
         description=f"FP16 array with the peak throughput and the memories of {design.name}",

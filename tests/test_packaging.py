@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-ROOMS = {"designs", "energy_models", "models", "reports", "sim", "traces"}
+ROOMS = {"designs", "energy_models", "models", "reports", "rtl", "sim", "traces"}
 HEAVY = {"numba", "torch", "matplotlib", "amaranth", "cocotb", "pandas", "pyarrow"}
 
 

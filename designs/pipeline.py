@@ -1,0 +1,91 @@
+"""Cycles that the generated hardware takes: the one place that the RTL's ``latency`` and the cost model both read."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+
+
+def dot_latency(lanes: int, activations: Literal["serial", "parallel"]) -> int:
+    """Cycles from the operands of one step's dot product to its registered result.
+
+    A tree over ``lanes`` (a power of two) has log2(lanes) levels of adders, each with a register behind it, whether it
+    counts bits or adds whole ``activations``. One lane needs no adder, but has the register.
+    """
+    return max(1, (lanes - 1).bit_length())
+
+
+def select_latency(count: int) -> int:
+    """Cycles through the tree that reads one of ``count`` rows: a level of two words each, then levels of four."""
+    words, levels = -(-count // 2), 1
+    while words > 1:
+        words, levels = -(-words // 4), levels + 1
+    return levels
+
+
+def array_latency(
+    rows: int, cols: int, lanes: int, activations: Literal["serial", "parallel"], cols_per_block: int
+) -> int:
+    """Cycles from the transfer of a pass's last step to the earliest transfer of its first row.
+
+    One register in front of every block of columns, the dot product, the select tree, two cycles in the FIFO.
+    """
+    blocks = -(-cols // cols_per_block)
+    return blocks + dot_latency(lanes, activations) + select_latency(rows) + 2
+
+
+def rows_buffered(rows: int, latency: int) -> int:
+    """Rows that fit behind an array of ``latency`` cycles so that a consumer that is always ready never stalls it.
+
+    As a pass ends, up to ``latency`` − 1 rows of others are on their way, two more may not have been counted, and
+    ``rows`` must fit on top. Distributed RAM comes in steps of 16.
+    """
+    return -(-(latency + 1 + rows) // 16) * 16
+
+
+def pass_steps(inputs: Ints, bits: Ints, lanes: int, activations: Literal["serial", "parallel"]) -> Ints:
+    """Steps of one pass: a word of ``lanes`` inputs each, of one activation bit (serial) or of all of up to eight."""
+    words = -(-inputs // lanes)
+    return words * bits if activations == "serial" else words
+
+
+def layer_cycles(
+    tokens: Ints,
+    outputs: Ints,
+    inputs: Ints,
+    planes: Ints,
+    bits: Ints,
+    *,
+    rows: int,
+    cols: int,
+    lanes: int,
+    activations: Literal["serial", "parallel"],
+    cols_per_block: int,
+) -> Ints:
+    """Cycles of a layer from its first step to its last row, both counted, nobody stalling. Arguments from 1 on.
+
+    A token tile of height h is outputs / cols · planes passes, rounded up; every pass but the very last puts off the
+    end of the next by the greater of its steps and its height:
+
+        cycles = steps + (passes · Σ_tiles max(steps, h)) − max(steps, h_last) + latency + h_last − 1
+    """
+    tiles = -(-tokens // rows)
+    passes = -(-outputs // cols) * planes
+    steps = pass_steps(inputs, bits, lanes, activations)
+    height = tokens - (tiles - 1) * rows
+    last_tile = np.maximum(steps, height)
+    spacings = passes * ((tiles - 1) * np.maximum(steps, rows) + last_tile) - last_tile
+    return steps + spacings + array_latency(rows, cols, lanes, activations, cols_per_block) + height - 1
+
+
+MEMORY_LATENCY = 2
+"""Cycles from an address to the word of an on-chip memory: its array, then its output register."""
+
+
+def core_latency() -> int:
+    """Cycles from the core's start to its first step, operands on chip: loops, address register, memories."""
+    return 2 + MEMORY_LATENCY

@@ -1,0 +1,169 @@
+"""``SystolicArray``: rows of tokens × columns of outputs of elements, fed by two streams of words."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from amaranth import Cat, Module
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..designs.pipeline import array_latency, rows_buffered
+from .block import Block
+from .config import ArrayConfig
+from .delay import DelayLine
+from .pass_control import PassControl
+from .select_tree import SelectTree
+from .stream import StreamFifo
+
+
+def activation_step(config: ArrayConfig) -> data.StructLayout:
+    """Layout of one step's activations.
+
+    ``words``: rows × ``lanes · word_bits`` (lane 0 in the low bits); ``double``: double the sums before this step
+    (serial: set in the first word of every bit); ``last``: last step of the pass; ``height``: rows of the pass that
+    leave, 1 to ``rows``, read on its last step.
+    """
+    return data.StructLayout(
+        {
+            "words": data.ArrayLayout(config.lanes * config.word_bits, config.rows),
+            "double": 1,
+            "last": 1,
+            "height": range(config.rows + 1),
+        }
+    )
+
+
+def weight_step(config: ArrayConfig) -> data.StructLayout:
+    """Layout of one step's weights. ``words``: cols × ``lanes`` (lane 0 in the low bit)."""
+    return data.StructLayout({"words": data.ArrayLayout(config.lanes, config.cols)})
+
+
+def raw_row(config: ArrayConfig) -> data.StructLayout:
+    """Layout of one row of results. ``raw``: cols × ``acc_bits``; ``last``: last row of its pass."""
+    return data.StructLayout({"raw": data.ArrayLayout(config.acc_bits, config.cols), "last": 1})
+
+
+class SystolicArray(wiring.Component):
+    """raw[r, c] = Σ over the steps of a pass of mismatches, a serial pass doubling at each further activation bit.
+
+    serial: raw = Σ_k 2^k · popcount(w[c] ⊕ u[r]_k), parallel: raw = Σ_i (w[c]_i ? 255 − u[r]_i : u[r]_i): the same
+    integer. Passes follow each other without a bubble; a pass ends ``height`` of the pass before it, or more, cycles
+    after that one (the rows leave through the same port, one a cycle). Row r of a pass leaves r cycles after row 0.
+
+    Nothing in the array stalls. Row r runs r cycles behind row 0, block column b runs b cycles behind block column 0:
+    that is why a column needs no more than a select tree to read its rows one after the other.
+
+    Members:
+        ``i_activations``: In, stream of ``activation_step(config)``;
+        ``i_weights``: In, stream of ``weight_step(config)``, one for each step of activations;
+        ``o``: Out, stream of ``raw_row(config)``, ``height`` of them a pass, row 0 first.
+        ``ready`` of each input depends on ``valid`` of the other and on ``last``, on nothing else from outside.
+    Latency ``array_latency`` from a last step to row 0, interval 1.
+    """
+
+    interval = 1
+
+    def __init__(self, config: ArrayConfig) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "i_activations": In(stream.Signature(activation_step(config))),
+                "i_weights": In(stream.Signature(weight_step(config))),
+                "o": Out(stream.Signature(raw_row(config))),
+            }
+        )
+        first = range(0, config.cols, config.cols_per_block)
+        self._columns = [range(start, min(start + config.cols_per_block, config.cols)) for start in first]
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the transfer of a pass's last step to the earliest transfer of its row 0."""
+        config = self._config
+        return array_latency(config.rows, config.cols, config.lanes, config.activations, config.cols_per_block)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self._config
+        capacity = rows_buffered(config.rows, self.latency)
+        m.submodules.control = control = PassControl(config.rows, capacity)
+        m.submodules.fifo = fifo = StreamFifo(raw_row(config), capacity, config.tech)
+        grid = [[Block(config, len(columns)) for columns in self._columns] for _ in range(config.rows)]
+        for row, blocks in enumerate(grid):
+            for column, block in enumerate(blocks):
+                m.submodules[f"block_{row}_{column}"] = block
+        self._join(m, control)
+        self._feed_rows(m, grid, control)
+        self._feed_columns(m, grid)
+        self._drain(m, grid, control, fifo)
+        wiring.connect(m, fifo.o, wiring.flipped(self.o))
+        m.d.comb += control.i_freed.eq(self.o.valid & self.o.ready)
+        return m
+
+    def _join(self, m: Module, control: PassControl) -> None:
+        step = self.i_activations.payload
+        m.d.comb += [
+            control.i_activations.eq(self.i_activations.valid),
+            control.i_weights.eq(self.i_weights.valid),
+            control.i_last.eq(step.last),
+            control.i_height.eq(step.height),
+            self.i_activations.ready.eq(control.o_activations),
+            self.i_weights.ready.eq(control.o_weights),
+        ]
+
+    def _feed_rows(self, m: Module, grid: list[list[Block]], control: PassControl) -> None:
+        """Activations row by row, each a cycle later; flags down the first block column; both to the right."""
+        step = self.i_activations.payload
+        first = grid[0][0].i_flags
+        m.d.comb += [
+            first.enable.eq(control.o_step),
+            first.double.eq(step.double),
+            first.last.eq(step.last),
+            first.select.eq(control.o_step & step.last),
+        ]
+        for row, blocks in enumerate(grid):
+            m.submodules[f"skew_row_{row}"] = skew = DelayLine(blocks[0].i_activations.shape(), row)
+            m.d.comb += [skew.i.eq(step.words[row]), blocks[0].i_activations.eq(skew.o)]
+            if row:
+                above = grid[row - 1][0].o_flags
+                m.d.comb += [
+                    blocks[0].i_flags.eq(above),
+                    blocks[0].i_flags.select.eq(above.select & ~control.o_row_last),
+                ]
+            for left, right in pairwise(blocks):
+                m.d.comb += [right.i_activations.eq(left.o_activations), right.i_flags.eq(left.o_flags)]
+
+    def _feed_columns(self, m: Module, grid: list[list[Block]]) -> None:
+        """Weights block column by block column, each a cycle later, and down."""
+        words = self.i_weights.payload.words
+        for index, columns in enumerate(self._columns):
+            shape = data.ArrayLayout(self._config.lanes, len(columns))
+            m.submodules[f"skew_column_{index}"] = skew = DelayLine(shape, index)
+            m.d.comb += [skew.i[place].eq(words[column]) for place, column in enumerate(columns)]
+            m.d.comb += grid[0][index].i_weights.eq(skew.o)
+            for above, below in pairwise(grid):
+                m.d.comb += below[index].i_weights.eq(above[index].o_weights)
+
+    def _drain(self, m: Module, grid: list[list[Block]], control: PassControl, fifo: StreamFifo) -> None:
+        """The rows of every column through its select tree, the block columns back in step, all into the FIFO."""
+        for index, columns in enumerate(self._columns):
+            blocks = [row[index] for row in grid]
+            shape = data.ArrayLayout(self._config.acc_bits, len(columns))
+            m.submodules[f"deskew_column_{index}"] = deskew = DelayLine(shape, len(self._columns) - 1 - index)
+            for place, column in enumerate(columns):
+                m.submodules[f"tree_{column}"] = tree = SelectTree(self._config.rows, self._config.acc_bits)
+                m.d.comb += [
+                    tree.i_select.eq(Cat(block.o_select for block in blocks)),
+                    *(tree.i[row].eq(block.o_sums[place]) for row, block in enumerate(blocks)),
+                    deskew.i[place].eq(tree.o),
+                    fifo.i.payload.raw[column].eq(deskew.o[place]),
+                ]
+        # The marks of a row wait for as long as the row takes from its selection to the FIFO.
+        waits = self.latency - control.latency - fifo.latency
+        m.submodules.marks = marks = DelayLine(data.StructLayout({"valid": 1, "last": 1}), waits, init={})
+        m.d.comb += [
+            marks.i.valid.eq(control.o_row),
+            marks.i.last.eq(control.o_row_last),
+            fifo.i.valid.eq(marks.o.valid),
+            fifo.i.payload.last.eq(marks.o.last),
+        ]

@@ -1,0 +1,81 @@
+"""``Block``: neighbouring elements of a row that share one activation register."""
+
+from __future__ import annotations
+
+from amaranth import Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .config import ArrayConfig
+from .delay import DelayLine
+from .element import Element
+
+FLAGS = data.StructLayout({"enable": 1, "double": 1, "last": 1, "select": 1})
+"""What travels with an activation word.
+
+``enable``: there is a step; ``double``: the sums are doubled before it; ``last``: the pass ends with it; ``select``:
+this row's sums leave with it.
+"""
+CLEAR = {"enable": 1, "last": 1}
+"""What every register of flags holds after a reset, so that each accumulator is cleared by the way passes end."""
+
+
+class Block(wiring.Component):
+    """``width`` elements of one row, the registers in front of them, and the delay of their flags.
+
+    Every input goes through one register, from there into the elements and on to the neighbours: activations and flags
+    to the right, weights down.
+
+    Members:
+        ``i_activations``, ``o_activations``: In and Out, ``lanes · word_bits``;
+        ``i_weights``, ``o_weights``: In and Out, ``width`` × ``lanes``;
+        ``i_flags``, ``o_flags``: In and Out, ``FLAGS``;
+        ``o_sums``: Out, ``width`` × ``acc_bits``; ``o_select``: Out, 1 bit: ``o_sums`` are results that leave now.
+    Latency 1 to the neighbours, ``latency`` to the sums; interval 1.
+    """
+
+    interval = 1
+
+    def __init__(self, config: ArrayConfig, width: int) -> None:
+        self._config, self._width = config, width
+        weights = data.ArrayLayout(config.lanes, width)
+        super().__init__(
+            {
+                "i_activations": In(config.lanes * config.word_bits),
+                "i_weights": In(weights),
+                "i_flags": In(FLAGS),
+                "o_activations": Out(config.lanes * config.word_bits),
+                "o_weights": Out(weights),
+                "o_flags": Out(FLAGS),
+                "o_sums": Out(data.ArrayLayout(config.acc_bits, width)),
+                "o_select": Out(1),
+            }
+        )
+        self._elements = [Element(config) for _ in range(width)]
+
+    @property
+    def latency(self) -> int:
+        """Cycles from a step's words to the sums that contain them."""
+        return 1 + self._elements[0].latency
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        activations = Signal.like(self.i_activations, name="activations", reset_less=True)
+        weights = Signal(data.ArrayLayout(self._config.lanes, self._width), reset_less=True)
+        flags = Signal(FLAGS, init=CLEAR)
+        m.d.sync += [activations.eq(self.i_activations), weights.eq(self.i_weights), flags.eq(self.i_flags)]
+        m.d.comb += [self.o_activations.eq(activations), self.o_weights.eq(weights), self.o_flags.eq(flags)]
+
+        m.submodules.delay = delay = DelayLine(FLAGS, self._elements[0].latency, CLEAR)
+        m.d.comb += [delay.i.eq(flags), self.o_select.eq(delay.o.select)]
+        for column, element in enumerate(self._elements):
+            m.submodules[f"element_{column}"] = element
+            m.d.comb += [
+                element.i_activations.eq(activations),
+                element.i_weights.eq(weights[column]),
+                element.i_enable.eq(delay.o.enable),
+                element.i_double.eq(delay.o.double),
+                element.i_last.eq(delay.o.last),
+                self.o_sums[column].eq(element.o_sum),
+            ]
+        return m

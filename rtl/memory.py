@@ -1,0 +1,134 @@
+"""On-chip memories: ``Ram`` has one write and one read port, ``BankedRam`` lays several side by side in one wide word.
+
+A read takes two cycles in every technology: the memory's array, then its output register. ``i_enable`` holds both, so a
+reader that waits keeps its words without a FIFO.
+"""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from ..designs.pipeline import MEMORY_LATENCY
+from .config import Tech
+from .ebr import DEEPEST, Access, add_ebr, add_spram
+
+_ECP5_DISTRIBUTED_WORDS = 64
+"""Up to this depth a memory of the ECP5 lies in LUTs: a block RAM has 512 words, however few are used."""
+_ICE40_BLOCK_WORDS = 2048
+"""Words of an iCE40 block RAM in its narrowest shape; deeper memories are single-port RAMs."""
+
+
+class Ram(wiring.Component):
+    """``depth`` words of ``width`` bits. A word that is read in the cycle in which it is written is undefined.
+
+    Members:
+      ``i_write``: In, {enable, address, data}; ``i_enable``: In, 1: the read advances; ``i_address``: In, what to read;
+      ``o``: Out, ``width``: the word that was addressed two enabled cycles ago.
+    Latency 2 (enabled cycles), interval 1. ``tech="ecp5"``: block RAMs with their output registers, up to 64 words
+    distributed RAM;
+    ``tech="ice40"``: inferred block RAMs, above 2048 words the single-port RAMs of the UltraPlus, in which a write
+    spoils the reads that are under way.
+    Raises ``ValueError`` for a width or depth below 1, and for more words than a block of the technology can address.
+    """
+
+    interval = 1
+
+    def __init__(self, width: int, depth: int, tech: Tech = "generic") -> None:
+        if width < 1 or depth < 1:
+            raise ValueError(f"a memory of {depth} words of {width} bits: it must have at least one of each")
+        if tech != "generic" and depth > DEEPEST:
+            raise ValueError(f"a memory of {depth} words is too deep for {tech}, its blocks reach {DEEPEST}")
+        self._width, self._depth, self._tech = width, depth, tech
+        write = data.StructLayout({"enable": 1, "address": range(depth), "data": width})
+        super().__init__({"i_write": In(write), "i_enable": In(1), "i_address": In(range(depth)), "o": Out(width)})
+
+    @property
+    def latency(self) -> int:
+        """Enabled cycles from an address to its word."""
+        return MEMORY_LATENCY
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        access = Access(
+            write_enable=self.i_write.enable,
+            write_address=self.i_write.address,
+            write_data=self.i_write.data,
+            read_enable=self.i_enable,
+            read_address=self.i_address,
+            read_data=self.o,
+        )
+        if self._tech == "ecp5" and self._depth > _ECP5_DISTRIBUTED_WORDS:
+            add_ebr(m, self._depth, access)
+        elif self._tech == "ice40" and self._depth > _ICE40_BLOCK_WORDS:
+            add_spram(m, access)
+        else:
+            self._infer(m, access)
+        return m
+
+    def _infer(self, m: Module, access: Access) -> None:
+        attributes = {"ram_style": "distributed"} if self._tech == "ecp5" else {}
+        m.submodules.memory = memory = Memory(shape=self._width, depth=self._depth, init=[], attrs=attributes)
+        write, read = memory.write_port(), memory.read_port()
+        m.d.comb += [
+            write.en.eq(access.write_enable),
+            write.addr.eq(access.write_address),
+            write.data.eq(access.write_data),
+            read.en.eq(access.read_enable),
+            read.addr.eq(access.read_address),
+        ]
+        with m.If(access.read_enable):
+            m.d.sync += access.read_data.eq(read.data)
+
+
+class BankedRam(wiring.Component):
+    """Words of ``width`` bits, written in banks of ``bank_width`` (the last may be narrower), read whole.
+
+    A write is registered at the entry: its word can be read from the second cycle after it on.
+
+    Members:
+      ``i_write``: In, {enable, bank, address, data (bank_width)}; ``i_enable``: In, 1; ``i_address``: In;
+      ``o``: Out, ``width``: bank b in bits b · bank_width and up.
+    Latency 2 (enabled cycles), interval 1. Raises as ``Ram`` does.
+    """
+
+    interval = 1
+
+    def __init__(self, width: int, bank_width: int, depth: int, tech: Tech = "generic") -> None:
+        lows = range(0, width, bank_width)
+        self._banks = [Ram(min(bank_width, width - low), depth, tech) for low in lows]
+        write = {"enable": 1, "bank": range(len(lows)), "address": range(depth), "data": min(bank_width, width)}
+        super().__init__(
+            {
+                "i_write": In(data.StructLayout(write)),
+                "i_enable": In(1),
+                "i_address": In(range(depth)),
+                "o": Out(width),
+            }
+        )
+
+    @property
+    def latency(self) -> int:
+        """Enabled cycles from an address to its word."""
+        return MEMORY_LATENCY
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        write = self.i_write
+        address, word = Signal.like(write.address), Signal.like(write.data, reset_less=True)
+        m.d.sync += [address.eq(write.address), word.eq(write.data)]
+        for index, bank in enumerate(self._banks):
+            m.submodules[f"bank_{index}"] = bank
+            enable = Signal(name=f"enable_{index}")
+            m.d.sync += enable.eq(write.enable & (write.bank == index))
+            m.d.comb += [
+                bank.i_write.enable.eq(enable),
+                bank.i_write.address.eq(address),
+                bank.i_write.data.eq(word),
+                bank.i_enable.eq(self.i_enable),
+                bank.i_address.eq(self.i_address),
+            ]
+        m.d.comb += self.o.eq(Cat(bank.o for bank in self._banks))
+        return m

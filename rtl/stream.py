@@ -1,0 +1,101 @@
+"""Small parts of streams: a buffer that cuts a timing path, and a FIFO. Every item leaves once, in order."""
+
+from __future__ import annotations
+
+from amaranth import Module, Mux, Signal
+from amaranth.hdl import ShapeLike
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from .config import Tech
+
+
+class SkidBuffer(wiring.Component):
+    """Two entries, so that neither ``valid`` and ``payload`` nor ``ready`` pass through in the same cycle.
+
+    Members: ``i``: In, stream of ``shape``; ``o``: Out, stream of ``shape``.
+    Latency 1, interval 1.
+    """
+
+    interval = 1
+
+    def __init__(self, shape: ShapeLike) -> None:
+        self._shape = shape
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+    @property
+    def latency(self) -> int:
+        """Cycles from an item's transfer at ``i`` to its earliest transfer at ``o``."""
+        return 1
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        out = Signal(self._shape, reset_less=True)
+        spare = Signal(self._shape, reset_less=True)
+        spare_full = Signal()
+        m.d.comb += [self.i.ready.eq(~spare_full), self.o.payload.eq(out)]
+        with m.If(~spare_full):
+            m.d.sync += spare.eq(self.i.payload)
+        with m.If(self.o.ready | ~self.o.valid):
+            m.d.sync += [
+                out.eq(Mux(spare_full, spare, self.i.payload)),
+                self.o.valid.eq(spare_full | self.i.valid),
+                spare_full.eq(0),
+            ]
+        with m.Elif(self.i.valid):
+            m.d.sync += spare_full.eq(1)
+        return m
+
+
+class StreamFifo(wiring.Component):
+    """FIFO of ``depth`` items in a memory, and one more in the output register.
+
+    ``i.ready`` depends on registers only. On ``tech="ecp5"`` the memory is asked for in distributed RAM, which comes
+    in steps of 16 items.
+
+    Members: ``i``: In, stream of ``shape``; ``o``: Out, stream of ``shape``.
+    Latency 2, interval 1. Raises ``ValueError`` for a depth below 2.
+    """
+
+    interval = 1
+
+    def __init__(self, shape: ShapeLike, depth: int, tech: Tech = "generic") -> None:
+        if depth < 2:
+            raise ValueError(f"depth is {depth}, it must be at least 2: one item enters while another leaves")
+        self._shape, self._depth, self._tech = shape, depth, tech
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+    @property
+    def latency(self) -> int:
+        """Cycles from an item's transfer at ``i`` to its earliest transfer at ``o``."""
+        return 2
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        attributes = {"ram_style": "distributed"} if self._tech == "ecp5" else {}
+        m.submodules.memory = memory = Memory(shape=self._shape, depth=self._depth, init=[], attrs=attributes)
+        write, read = memory.write_port(), memory.read_port()
+        level = Signal(range(self._depth + 1))
+        put, get = Signal(), Signal()
+        m.d.comb += [
+            self.i.ready.eq(level != self._depth),
+            put.eq(self.i.valid & self.i.ready),
+            get.eq((level != 0) & (self.o.ready | ~self.o.valid)),
+            write.en.eq(put),
+            write.data.eq(self.i.payload),
+            read.en.eq(get),
+            self.o.payload.eq(read.data),
+        ]
+        with m.If(put & ~get):
+            m.d.sync += level.eq(level + 1)
+        with m.Elif(get & ~put):
+            m.d.sync += level.eq(level - 1)
+        for port, step in ((write.addr, put), (read.addr, get)):
+            with m.If(step):
+                m.d.sync += port.eq(Mux(port == self._depth - 1, 0, port + 1))
+        with m.If(get):
+            m.d.sync += self.o.valid.eq(1)
+        with m.Elif(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        return m
