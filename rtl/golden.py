@@ -147,13 +147,15 @@ def products_of_text(model: PackedModel, text: bytes) -> list[Product]:
 class Case:
     """Products whose passes follow one another. ``idle``: profiles of streams (others are never idle).
 
-    ``forced``: streams that are idle at least once in every product.
+    ``forced``: streams that are idle at least once in every product. ``reset_after``: cycles after which the case is
+    reset and run again, 0 for not at all.
     """
 
     name: str
     products: Sequence[Product]
     idle: Mapping[str, Profile] = field(default_factory=dict)
     forced: frozenset[str] = frozenset()
+    reset_after: int = 0
 
 
 def coverage_cases(config: ArrayConfig, seed: int) -> list[Case]:
@@ -228,7 +230,8 @@ def write_golden(path: Path, config: ArrayConfig, cases: Iterable[Case], seed: i
                 gaps[name].append(idle_cycles(rng, profile, len(parts[name]), forced=name in case.forced))
             entries.append(entry)
         spans = {name: (first[name], ends[name]) for name in STREAMS}
-        described[case.name] = {**spans, "products": entries, "cycles": _cycles(config, case)}
+        told = {"products": entries, "cycles": _cycles(config, case), "reset_after": case.reset_after}
+        described[case.name] = {**spans, **told}
     sizes = {"rows": config.rows, "cols": config.cols, "lanes": config.lanes, "activations": config.activations}
     description = json.dumps({"array": sizes | {"acc_bits": config.acc_bits}, "cases": described})
     joined = {name: np.concatenate(parts) for name, parts in arrays.items()}

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from unittest import mock
 
@@ -20,7 +21,7 @@ from ..designs.pipeline import core_latency, layer_cycles
 from ..models.packed import PackedModel
 from ..models.precision import Precision
 from ..sim import layers
-from ..sim.formats import Fixed, fixed
+from ..sim.formats import Fixed
 from ..sim.layers import apply_linear
 from ..sim.prepare import BinaryLinear, Mantissas
 from ..sim.record import Recorder
@@ -31,7 +32,7 @@ from .register_table import ERRORS, TARGETS, register_table, setting_writes
 from .settings import EngineConfig, layer_settings
 
 FACES = ("parameters", "x", "y")
-DONE, ERROR = 2, 4
+BUSY, DONE, ERROR = 1, 2, 4
 """Bits of the status register."""
 _START, _SOFT_RESET = 1, 2
 _CODE_LOW = 8
@@ -163,11 +164,13 @@ class Script:
         interrupt          value                        what o_interrupt is
     """
 
-    def __init__(self, config: EngineConfig, name: str, seed: int = 1, idle: Mapping[str, Profile] | None = None) -> None:
+    def __init__(
+        self, config: EngineConfig, name: str, seed: int = 1, idle: Mapping[str, Profile] = MappingProxyType({})
+    ) -> None:
         self.name = name
         self.operations: list[list[Any]] = []
         self.arrays: dict[str, list[np.ndarray]] = {}
-        self._config, self._rng, self._idle = config, np.random.default_rng(seed), dict(idle or {})
+        self._config, self._rng, self._idle = config, np.random.default_rng(seed), idle
         self._offsets = {register.name: register.offset for register in register_table(config)}
 
     def run(self, task: Task, *, load: bool = True, early: int = 0) -> Script:
@@ -219,13 +222,17 @@ class Script:
         self.write("control", _START)
 
     def start_refused(self, error: str) -> None:
-        """A start that fails with ``error``; the error is cleared."""
+        """A start that fails with ``error``."""
         self.start()
-        wanted = ERROR | list(ERRORS).index(error) << _CODE_LOW
-        self.operations.append(["await", self._offsets["status"], 1, 0, self._pauses()])
-        self.read("status", wanted)
+        self.wait_for("status", BUSY, 0)
+        self.error(error)
+
+    def error(self, name: str, *, busy: bool = False) -> None:
+        """The error ``name`` has been raised and is cleared."""
+        self.wait_for("status", ERROR, ERROR)
+        self.read("status", busy * BUSY | ERROR | list(ERRORS).index(name) << _CODE_LOW)
         self.write("status", ERROR)
-        self.read("status", 0)
+        self.read("status", busy * BUSY)
 
     def soft_reset(self) -> None:
         """Abandon the layer."""
@@ -245,6 +252,11 @@ class Script:
     def read(self, register: str, value: int) -> Script:
         """Read a register that must be ``value``."""
         self.operations.append(["read", self._offsets[register], value, self._pauses()])
+        return self
+
+    def wait_for(self, register: str, mask: int, value: int) -> Script:
+        """Read a register until its bits of ``mask`` are ``value``."""
+        self.operations.append(["await", self._offsets[register], mask, value, self._pauses()])
         return self
 
     def packet(self, target: str, address: int, values: np.ndarray) -> None:
@@ -292,14 +304,13 @@ class Script:
             self.load_activations(task, settings, tile)
         self.start()
         none = np.empty((0, self._x_bytes), np.uint8)
-        if tiles <= slots:
-            return self.layer(none, rows, columns)
-        of_tile = self._config.array.rows * settings["output_tiles"]
-        for tile in range(tiles):
-            part = slice(tile * of_tile, (tile + 1) * of_tile)
-            self.layer(none, rows[part], columns[part], last=tile == tiles - 1)
-            if tile + slots < tiles:
-                self.load_activations(task, settings, tile + slots)
+        of_tile, taken = self._config.array.rows * settings["output_tiles"], 0
+        for tile in range(slots, tiles):
+            part = slice(taken, taken + of_tile)
+            self.layer(none, rows[part], columns[part], last=False)
+            self.load_activations(task, settings, tile)
+            taken += of_tile
+        self.layer(none, rows[taken:], columns[taken:])
 
     @property
     def _x_bytes(self) -> int:
@@ -324,7 +335,8 @@ def write_scripts(path: Path, config: EngineConfig, scripts: Iterable[Script]) -
     ``y_columns`` (how many of them mean something) and ``y_last``; idle cycles before each beat in ``…_gaps``.
     ``description``: JSON of the sizes and, for each script, its operations.
     """
-    described, arrays = {}, {}
+    described: dict[str, Any] = {}
+    arrays: dict[str, np.ndarray] = {}
     for index, script in enumerate(scripts):
         described[script.name] = {"number": index, "operations": script.operations}
         arrays |= {f"{index}/{name}": np.concatenate(parts) for name, parts in script.arrays.items()}
@@ -340,12 +352,12 @@ def result_rows(config: EngineConfig, y: np.ndarray) -> tuple[NDArray[np.int32],
     tokens, outputs = y.shape
     rows, cols = config.array.rows, config.array.cols
     padded = np.pad(y, ((0, 0), (0, -outputs % cols))).astype(np.int32)
-    tiled = [padded[first : first + rows].reshape(-1, padded.shape[1] // cols, cols) for first in range(0, tokens, rows)]
-    heights = [min(rows, tokens - first) for first in range(0, tokens, rows)]
+    by_output_tile = padded.reshape(tokens, -1, cols).transpose(1, 0, 2)
     valid = np.minimum(cols, outputs - np.arange(0, outputs, cols))
+    token_tiles = [by_output_tile[:, first : first + rows] for first in range(0, tokens, rows)]
     return (
-        np.concatenate([tile.transpose(1, 0, 2).reshape(-1, cols) for tile in tiled]),
-        np.concatenate([np.repeat(valid, height) for height in heights]),
+        np.concatenate([tile.reshape(-1, cols) for tile in token_tiles]),
+        np.concatenate([np.repeat(valid, tile.shape[1]) for tile in token_tiles]),
     )
 
 

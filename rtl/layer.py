@@ -27,18 +27,21 @@ LANE = signed(32)
 
 
 class FbiLinear(wiring.Component):
-    """y_o = Σ_i s_oi·(α_i x_i) + Σ_i β_i x_i on integers: the simulator's ``apply_linear`` of a binarized layer, bit for
-    bit (LiqunMa/FBI-LLM, ``qat/learnable_binarizer.py``; the 8-bit quantizer between α and the array is ours).
+    """A layer on integers: the simulator's ``apply_linear`` of a binarized layer, bit for bit. ::
 
-    Software loads weights, α, β and offsets as packets of ``s_axis_parameters``, writes the settings, starts; then sends
-    ``tokens`` tokens and takes the results, in this order: for token tile, for output tile, the tokens of the tile, one
-    beat of ``cols`` outputs each. Columns beyond ``outputs`` hold what weights of 0 give and mean nothing.
+        y_o = Σ_i s_oi·(α_i x_i) + Σ_i β_i x_i
+
+    After LiqunMa/FBI-LLM, ``qat/learnable_binarizer.py``; the 8-bit quantizer between α and the array is ours.
+
+    Software loads weights, α, β and offsets as packets of ``s_axis_parameters``, writes the settings, starts; then
+    sends ``tokens`` tokens and takes the results, in this order: for token tile, for output tile, the tokens of the
+    tile, one beat of ``cols`` outputs each. Columns beyond ``outputs`` mean nothing.
 
     Members (``config.front`` has the lanes of x):
       ``s_axil``: In, AXI4-Lite, the registers of ``register_table``;
       ``s_axis_parameters``: In, AXI4-Stream of 32 bits, into the memory that ``load_target`` names;
-      ``s_axis_x``: In, AXI4-Stream, ``vector_lanes`` × int32 (24 bits used), 0 beyond the layer's inputs; ``tlast`` ends
-      a token. Before the start and after the layer's last token two beats are taken and kept for the next layer;
+      ``s_axis_x``: In, AXI4-Stream, ``vector_lanes`` × int32 (24 bits used), 0 beyond the layer's inputs; ``tlast``
+      ends a token. Before the start and after the last token, two beats are taken and kept for the next layer;
       ``m_axis_y``: Out, AXI4-Stream, ``cols`` × int32, ``tlast`` ends the layer;
       ``o_interrupt``: Out, 1: a layer is done, until software clears ``done``.
     Activations of fewer than 8 bits, or of another quantizer, come in as a parameter packet instead of x.
@@ -112,9 +115,7 @@ class FbiLinear(wiring.Component):
             ResetSignal("engine").eq(ResetSignal() | registers.o_soft_reset),
         ]
 
-    def _set_up(
-        self, m: Module, registers: RegisterFile, loader: Loader, packer: WordPacker, raw: RawRecords
-    ) -> None:
+    def _set_up(self, m: Module, registers: RegisterFile, loader: Loader, packer: WordPacker, raw: RawRecords) -> None:
         """Settings and start to every part, by the names that they share with the registers."""
         settings = registers.o_settings
         for part in (self._core, self._back, packer, raw):

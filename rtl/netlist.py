@@ -12,6 +12,7 @@ _GATES: dict[str, tuple[str, Callable[..., int]]] = {
     "$_AND_": ("AB", lambda a, b: a & b),
     "$_OR_": ("AB", lambda a, b: a | b),
     "$_XOR_": ("AB", lambda a, b: a ^ b),
+    "$_XNOR_": ("AB", lambda a, b: ~(a ^ b)),
     "$_MUX_": ("ABS", lambda a, b, s: a ^ ((a ^ b) & s)),
 }
 GATES = tuple(_GATES)
@@ -34,21 +35,13 @@ class Netlist:
         gates = {cell["connections"]["Y"][0]: cell for cell in cells if cell["type"] != "$_DFF_P_"}
         self._values: dict[Bit, int] = dict(_CONSTANTS)
         self._registers = [(pins["Q"][0], pins["D"][0]) for pins in registers]
-        for q, _ in self._registers:
-            self._values[q] = 0
-        self._initialize(module)
+        self._values |= _initial(module, {q for q, _ in self._registers})
         order = TopologicalSorter({net: set(_inputs(cell)) & gates.keys() for net, cell in gates.items()}).static_order()
         steps = [(net, _GATES[gates[net]["type"]][1], _inputs(gates[net])) for net in order]
         for place, bit in enumerate(self._ports.get(selects, [])):
             self._values[bit] = sum(1 << version for version in range(versions) if version >> place & 1)
         self._all = (1 << versions) - 1
         self._steps = self._settle(steps)
-
-    def _initialize(self, module: Mapping[str, Any]) -> None:
-        for net in module["netnames"].values():
-            init = net.get("attributes", {}).get("init", "")
-            for bit, value in zip(net["bits"], reversed(init), strict=False):
-                self._values[bit] = _CONSTANTS[value]
 
     def _settle(self, steps: list[tuple[Bit, Callable[..., int], list[Bit]]]) -> list[tuple[Bit, Any, list[Bit]]]:
         """Evaluate now what depends on nothing but selects and constants; the steps that are left."""
@@ -79,6 +72,16 @@ class Netlist:
             for (q, _), value in zip(self._registers, next_values, strict=True):
                 values[q] = value
         return found & self._all
+
+
+def _initial(module: Mapping[str, Any], registers: set[Bit]) -> dict[Bit, int]:
+    """What the registers hold after power-up; 0 where nothing is said."""
+    found = dict.fromkeys(registers, 0)
+    for net in module["netnames"].values():
+        for bit, value in zip(net["bits"], reversed(net.get("attributes", {}).get("init", "")), strict=False):
+            if bit in registers:
+                found[bit] = _CONSTANTS[value]
+    return found
 
 
 def _inputs(cell: Mapping[str, Any]) -> list[Bit]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from random import Random
@@ -14,6 +14,7 @@ from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
 
+from ..designs.pipeline import dot_latency, select_latency
 from .accumulator import Accumulator
 from .config import ArrayConfig, Tech
 from .pass_control import PassControl
@@ -28,7 +29,7 @@ _PHASE = 24
 """Cycles for which a stream keeps its pace."""
 
 
-def _anything(m: Module, dut: Any) -> Any:
+def _anything(*given: Any) -> Any:
     return 1
 
 
@@ -37,12 +38,13 @@ class Primitive:
     """A part and its bench.
 
     ``bench``: cycles from power-up on, without end. ``contract``: what the inputs keep to, as a condition on the ports
-    of a component; it may count in the module that it is given.
+    of a component; it may count in the module that it is given. ``invariant``: what the registers keep to then, by name.
     """
 
     component: Callable[[], Any]
     bench: Callable[[Random], Iterator[Cycle]]
     contract: Callable[[Module, Any], Any] = _anything
+    invariant: Callable[[Mapping[str, Any]], Any] = _anything
     tech: Tech = "generic"
 
 
@@ -74,7 +76,7 @@ def xor_popcount(lanes: int, tech: Tech = "generic") -> Primitive:
             a, different = rng.getrandbits(lanes), _word(rng, lanes)
             yield {"i_a": a, "i_b": a ^ different}, different.bit_count()
 
-    latency = XorPopcount(lanes).latency
+    latency = dot_latency(lanes, "serial")
     return Primitive(lambda: XorPopcount(lanes, tech), lambda rng: _piped(latency, draw(rng)), tech=tech)
 
 
@@ -88,7 +90,7 @@ def signed_sum(lanes: int, tech: Tech = "generic") -> Primitive:
             flipped = bytes(value ^ (255 * (weights >> lane & 1)) for lane, value in enumerate(added))
             yield {"i_activations": int.from_bytes(flipped, "little"), "i_weights": weights}, sum(added)
 
-    latency = SignedSum(lanes).latency
+    latency = dot_latency(lanes, "parallel")
     return Primitive(lambda: SignedSum(lanes, tech), lambda rng: _piped(latency, draw(rng)), tech=tech)
 
 
@@ -101,7 +103,7 @@ def select_tree(words: int, bits: int) -> Primitive:
             packed = sum(value << bits * index for index, value in enumerate(values))
             yield {"i": packed, "i_select": (1 << chosen) % (1 << words)}, [*values, 0][chosen]
 
-    latency = SelectTree(words, bits).latency
+    latency = select_latency(words)
     return Primitive(
         lambda: SelectTree(words, bits),
         lambda rng: _piped(latency, draw(rng)),
@@ -170,7 +172,11 @@ def skid_buffer(bits: int) -> Primitive:
 
 def stream_fifo(bits: int, depth: int) -> Primitive:
     """``StreamFifo``."""
-    return Primitive(lambda: StreamFifo(bits, depth), _buffer(bits, depth, is_registered=True))
+    return Primitive(
+        lambda: StreamFifo(bits, depth),
+        _buffer(bits, depth, is_registered=True),
+        invariant=lambda registers: (registers["read__addr"] < depth) & (registers["level"] <= depth),
+    )
 
 
 def pass_control(rows: int, capacity: int) -> Primitive:

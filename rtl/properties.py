@@ -285,7 +285,8 @@ def _totals(h: Harness, config: ArrayConfig, row: int, is_step: Any) -> Any:
     totals = []
     for column in range(config.cols):
         total, exact = Signal(config.acc_bits), Signal(config.acc_bits)
-        h.m.d.comb += total.eq(Mux(steps.double, exact << 1, exact) + _mismatches(config, steps.words[row], weights[column]))
+        before = Mux(steps.double, exact << 1, exact) if config.activations == "serial" else exact
+        h.m.d.comb += total.eq(before + _mismatches(config, steps.words[row], weights[column]))
         with h.m.If(is_step):
             h.m.d.sync += exact.eq(Mux(steps.last, 0, total))
         delayed = exact

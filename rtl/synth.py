@@ -26,6 +26,7 @@ from typing import Any
 
 from ..designs.design import Design, OneBitDesign
 from .build import Unit, build, one_bit
+from .carry_ecp5 import open_chain_ends
 from .tools import NEXTPNR_ECP5, NEXTPNR_ICE40, YOSYS, Tool, run
 from .verilog import to_verilog
 
@@ -57,7 +58,7 @@ class Target:
 def _ecp5(size: str) -> Target:
     return Target(
         tech="ecp5",
-        synthesis="synth_ecp5 -noflatten -nowidelut -noabc9",
+        synthesis="synth_ecp5 -noflatten -nowidelut",
         placer=NEXTPNR_ECP5,
         options=(f"--{size}", "--package", "CABGA381", "--speed", "6", "--lpf-allow-unconstrained"),
         lut4={"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4},
@@ -91,8 +92,6 @@ TARGETS = {
 }
 _DEVICES = {"ecp5": "ecp5-85k", "ice40": "up5k"}
 """Where hardware of each device's primitives is placed if its design names no device."""
-FLATTEN = "flatten\nopt_clean\n"
-"""Once all is mapped: takes out the registers that a module has but nobody at its instance reads."""
 PLACER_OPTIONS = ("--placer-heap-timingweight", "30")
 _MEASURE = ("--timing-allow-fail",)
 """A clock that is missed is a result here, not an error."""
@@ -267,7 +266,7 @@ def synthesize(
 
             def place(seed: int) -> None:
                 report(f"nextpnr places seed {seed}")
-                found = _place(seed, clock_mhz, target, directory)
+                found = _place(top, seed, clock_mhz, target, directory)
                 done[seed] = Placement(seed=seed, **common, **mapped, **found)
                 report(f"seed {seed}: {done[seed].fmax_mhz:.1f} MHz, {done[seed].comb:,} {target.comb}")
                 if kept is not None:
@@ -316,14 +315,36 @@ def harness(verilog: str, top: str) -> str:
     return "\n".join([*lines, f"  assign o = fold_{level};", "endmodule", ""])
 
 
-def _map(source: str, top: str, target: Target, directory: Path) -> dict[str, Any]:
-    """Map to the cells of the device; leaves ``design.json`` and counts what the component and its harness take."""
-    (directory / "design.v").write_text(source)
-    (directory / "design.ys").write_text(
-        f"read_verilog design.v\n{target.synthesis} -top {top}_on_pins\n"
-        f"tee -q -o parts.json stat -json\n{FLATTEN}tee -q -o whole.json stat -json\nwrite_json design.json\n"
+def mapping_script(sources: str, top: str, target: Target) -> str:
+    """Yosys: ``sources`` to TOP.json, with what is in it in parts.json (by module, as mapped) and whole.json (flat).
+
+    The attribute that is taken off makes Yosys read a module anew, and forget what it has mapped, once it knows the
+    primitives in it. It is made flat apart from the library of cells, whose models would be taken for parts of it; this
+    takes out the registers that a module has but nobody at its instance reads, and makes one of registers that hold the
+    same: an element's delayed operands are those of its neighbours. Carries are never merged, a chain has one end.
+    """
+    return (
+        f"read_verilog {sources}\n"
+        "setattr -unset reprocess_after t:*\n"
+        f"{target.synthesis} -top {top}_on_pins\n"
+        "tee -q -o parts.json stat -json\n"
+        "write_json mapped.json\n"
+        "design -reset\n"
+        "read_json mapped.json\n"
+        f"flatten\nopt_merge -share_all t:{target.ff}*\nopt_clean\n"
+        "tee -q -o whole.json stat -json\n"
+        f"write_json {top}.json\n"
     )
+
+
+def _map(source: str, top: str, target: Target, directory: Path) -> dict[str, Any]:
+    """Map to the cells of the device; leaves ``TOP.json`` and counts what the component and its harness take."""
+    (directory / "design.v").write_text(source)
+    (directory / "design.ys").write_text(mapping_script("design.v", top, target))
     run(YOSYS, ["-q", "-s", "design.ys"], directory)
+    netlist = json.loads((directory / f"{top}.json").read_text())
+    open_chain_ends(netlist)
+    (directory / f"{top}.json").write_text(json.dumps(netlist))
     parts, flat = (json.loads((directory / name).read_text()) for name in ("parts.json", "whole.json"))
     alone = parts["modules"][f"\\{top}_on_pins"]["num_cells_by_type"]
     whole = flat["design"]["num_cells_by_type"]
@@ -342,10 +363,10 @@ def _ff(cells: dict[str, int], target: Target) -> int:
     return sum(number for cell, number in cells.items() if cell.startswith(target.ff))
 
 
-def _place(seed: int, clock_mhz: float, target: Target, directory: Path) -> dict[str, Any]:
-    """Place and route ``design.json``; what nextpnr reports of it."""
+def _place(top: str, seed: int, clock_mhz: float, target: Target, directory: Path) -> dict[str, Any]:
+    """Place and route ``TOP.json``; what nextpnr reports of it."""
     start, name = time.monotonic(), f"report-{seed}.json"
-    arguments = ["-q", "--json", "design.json", "--freq", f"{clock_mhz:g}", "--seed", str(seed), "--report", name]
+    arguments = ["-q", "--json", f"{top}.json", "--freq", f"{clock_mhz:g}", "--seed", str(seed), "--report", name]
     run(target.placer, [*arguments, *target.options, *PLACER_OPTIONS, *_MEASURE], directory)
     report = json.loads((directory / name).read_text())
     (clock,) = report["fmax"].values()

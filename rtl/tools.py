@@ -12,6 +12,8 @@ from pathlib import Path
 
 INSTALL = "pip install 'xnorscan[rtl]'"
 _SAID_LINES = 3
+_LOG = "yosys.log"
+"""What Yosys says once it has run ABC is lost but here: they share a process, and ABC keeps the streams."""
 _STACK_BYTES = 1 << 21
 _RUN = f"""
 import importlib, sys, threading, wasmtime
@@ -62,8 +64,9 @@ def run(tool: Tool, arguments: Sequence[str], directory: Path) -> str:
     """
     if util.find_spec(tool.module) is None:
         raise ValueError(f"{tool.distribution} is not installed: {INSTALL}")
+    logged = ["-l", _LOG] if tool is YOSYS else []
     done = subprocess.run(
-        [sys.executable, "-c", _RUN, tool.module, tool.function, *arguments],
+        [sys.executable, "-c", _RUN, tool.module, tool.function, *logged, *arguments],
         cwd=directory,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -72,7 +75,9 @@ def run(tool: Tool, arguments: Sequence[str], directory: Path) -> str:
         check=False,
     )
     if done.returncode:
-        said = [line for line in done.stdout.splitlines() if line.strip()]
+        log = directory / _LOG
+        text = log.read_text(encoding="utf-8", errors="replace") if logged and log.exists() else ""
+        said = [line for line in (text + done.stdout).splitlines() if line.strip()]
         errors = [line.strip() for line in said if "ERROR" in line or "wasm trap" in line] or said[-_SAID_LINES:]
         raise ValueError(f"{tool.distribution} {tool.version} failed: {' / '.join(errors) or done.returncode}")
     return done.stdout
@@ -81,7 +86,7 @@ def run(tool: Tool, arguments: Sequence[str], directory: Path) -> str:
 def cell_models(tech: str) -> str:
     """Verilog of the primitives that hardware of ``tech`` is built of, for simulation; nothing for generic hardware.
 
-    Lookup tables and carries are Yosys' own models (ISC licence), the ECP5's block memories are ours.
+    Lookup tables and carries are Yosys' own models (ISC licence), the ECP5's block memories and multiplier are ours.
     """
     cells = Path(str(resources.files(YOSYS.module))) / "share"
     if tech == "ice40":
@@ -90,6 +95,6 @@ def cell_models(tech: str) -> str:
         logic = (cells / "lattice" / "common_sim.vh").read_text(encoding="utf-8")
         tables = re.findall(r"^module LUT[24]\(.*?^endmodule", logic, re.M | re.S)
         carry = (cells / "lattice" / "ccu2c_sim.vh").read_text(encoding="utf-8")
-        memories = (Path(__file__).parent / "bench" / "ecp5_memory.v").read_text(encoding="utf-8")
-        return "\n".join((*tables, carry, memories))
+        ours = (path.read_text(encoding="utf-8") for path in sorted((Path(__file__).parent / "bench").glob("ecp5_*.v")))
+        return "\n".join((*tables, carry, *ours))
     return ""

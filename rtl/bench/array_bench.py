@@ -1,7 +1,8 @@
 """The cocotb tests of ``SystolicArray``: one per case of the golden data that ``BENCH_DATA`` names.
 
 A case is a list of matrix products whose passes follow one another. Every row must be the golden one, every host's sum
-of them too; where nobody stalls and a case gives its cycles, they must be exactly these. What was covered is left in
+of them too; where nobody stalls and a case gives its cycles, they must be exactly these. A case with ``reset_after`` is
+run for that many cycles, reset and run again: nothing may be left behind. What was covered is left in
 ``coverage.json`` in the current folder.
 """
 
@@ -14,10 +15,11 @@ from typing import Any
 
 import cocotb
 import numpy as np
+from cocotb.triggers import ClockCycles
 
 from .coverage import Coverage, remainder, stalls
 from .scoreboard import check_rows, check_sums, unpack
-from .streams import Sink, Source, reset, run, stream
+from .streams import Sink, Source, reset, run, start_clock, stream
 
 STREAMS = ("i_activations", "i_weights", "o")
 SPARE = 64
@@ -66,11 +68,17 @@ async def products(dut: Any, name: str) -> None:
 
 
 async def _run_case(dut: Any, case: dict[str, Any], sizes: dict[str, Any]) -> None:
+    start_clock(dut)
+    expected = golden.beats("o", case)[0]
+    if case["reset_after"]:
+        ports = _ports(dut, case)
+        await reset(dut)
+        interrupted = cocotb.start_soon(run(dut.clk, ports))
+        await ClockCycles(dut.clk, case["reset_after"])
+        interrupted.cancel()
+    activations, weights, rows = ports = _ports(dut, case)
     await reset(dut)
-    activations, weights = (Source(stream(dut, port), *golden.beats(port, case)) for port in STREAMS[:2])
-    expected, gaps = golden.beats("o", case)
-    rows = Sink(stream(dut, "o"), gaps)
-    await run(dut.clk, [activations, weights, rows], SPARE)
+    await run(dut.clk, ports, SPARE)
     check_rows(expected, rows.beats, sizes["cols"], sizes["acc_bits"])
     raw = unpack(rows.beats, sizes["cols"], sizes["acc_bits"])
     for entry in case["products"]:
@@ -80,6 +88,11 @@ async def _run_case(dut: Any, case: dict[str, Any], sizes: dict[str, Any]) -> No
     if case["cycles"] is not None:
         cycles = rows.at[-1] - activations.at[0] + 1
         assert cycles == case["cycles"], f"{cycles} cycles from the first step to the last row, not {case['cycles']}"
+
+
+def _ports(dut: Any, case: dict[str, Any]) -> tuple[Source, Source, Sink]:
+    activations, weights = (Source(stream(dut, port), *golden.beats(port, case)) for port in STREAMS[:2])
+    return activations, weights, Sink(stream(dut, "o"), golden.beats("o", case)[1])
 
 
 def _cover(entry: dict[str, Any], case: dict[str, Any], activations: Source, weights: Source, rows: Sink) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from cocotb.triggers import ClockCycles
 
 from .axi import OKAY, SLVERR, AxiLite, axi_channel
-from .streams import Sink, Source, reset, run
+from .streams import Sink, Source, reset, run, start_clock
 
 PATIENCE = 1000
 """Reads of a register that does not become what a script awaits."""
@@ -49,6 +49,7 @@ golden = Golden(Path(os.environ["BENCH_DATA"]))
 @cocotb.parametrize(name=list(golden.scripts))
 async def scripts(dut: Any, name: str) -> None:
     """All operations of a script."""
+    start_clock(dut)
     player = Player(dut, name)
     await reset(dut)
     for place, (kind, *operands) in enumerate(golden.scripts[name]["operations"]):

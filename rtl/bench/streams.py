@@ -147,10 +147,17 @@ class Sink:
         return f"{self._port.name}: {len(self.at)} of {len(self._gaps)} beats came"
 
 
-async def reset(dut: Any, cycles: int = 3) -> None:
-    """Start the clock and hold the reset for ``cycles``; returns just after a rising edge."""
-    dut.rst.value = 1
+def start_clock(dut: Any) -> None:
+    """Let ``clk`` run until the test ends."""
     Clock(dut.clk, PERIOD_NS, "ns", impl="gpi").start()
+
+
+async def reset(dut: Any, cycles: int = 3) -> None:
+    """Hold the reset for ``cycles``; returns just after a rising edge.
+
+    The ports must have been made: a device whose ``valid`` inputs nobody drives during a reset is not reset.
+    """
+    dut.rst.value = 1
     edge = RisingEdge(dut.clk)
     for _ in range(cycles):
         await edge

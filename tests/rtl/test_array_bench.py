@@ -3,14 +3,14 @@
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from xnorscan.designs.yaml_file import get_design, preset_names
+from xnorscan.designs.design import OneBitDesign, load_design, preset_names
 from xnorscan.models.shipped import load_shipped
 from xnorscan.rtl.array import SystolicArray
 from xnorscan.rtl.bench.coverage import BINS, Coverage, table
@@ -95,6 +95,13 @@ def test_layers_of_trained_models(bench: Bench, model: str, config: ArrayConfig)
     assert result.tests == 3
 
 
+def test_a_reset_leaves_nothing_behind(bench: Bench) -> None:
+    whole = random_case(SERIAL, 5, products=3)
+    cases = [replace(whole, name=f"after_{cycles}", reset_after=cycles) for cycles in (1, 7, 30, 75, 100)]
+    result = bench(SERIAL, cases)
+    assert result.passed, result.message
+
+
 def flipped(verilog: str, seed: int) -> str:
     """The same Verilog with one XOR made an XNOR."""
     places = [found.start() for found in re.finditer(r"(?<=[\w\])}]) \^ (?=[\w({~])", verilog)]
@@ -127,6 +134,7 @@ def test_icarus_says_the_same(bench: Bench) -> None:
     assert result.tests == 3
 
 
+PRESETS = [design for design in map(load_design, preset_names()) if isinstance(design, OneBitDesign)]
 WIDER = [
     *(ArrayConfig(rows=r, cols=c, lanes=n, inputs_max=4096) for r, c, n in [(1, 1, 1), (2, 2, 2), (4, 9, 4)]),
     *(ArrayConfig(rows=r, cols=c, lanes=n, inputs_max=4096) for r, c, n in [(8, 8, 16), (5, 3, 32), (8, 8, 64)]),
@@ -156,13 +164,12 @@ def test_any_flipped_bit_is_caught(bench: Bench, config: ArrayConfig, seed: int)
 
 
 @pytest.mark.verify
-@pytest.mark.parametrize("name", [n for n in preset_names() if get_design(n).kind == "one_bit"])
-def test_presets(bench: Bench, name: str, tmp_path: Path) -> None:
-    config = ArrayConfig.of_design(get_design(name))
+@pytest.mark.parametrize("design", PRESETS, ids=lambda design: design.name)
+def test_presets(bench: Bench, design: OneBitDesign) -> None:
+    config = ArrayConfig.of_design(design)
     if config.binary_macs > 1 << 14:
         pytest.skip("Verilator takes hours for an array of this size; its sizes are covered by smaller ones")
     layers = products_of_text(load_shipped("tiny"), TEXT[: 2 * config.rows])
     cases = [random_case(config, 0), *full_rate(config, 1, 3), Case("layer", [layers[0]])]
-    generic = ArrayConfig(**{**vars(config), "tech": "generic"})
-    result = bench(generic, cases)
+    result = bench(replace(config, tech="generic"), cases)
     assert result.passed, result.message

@@ -146,7 +146,7 @@ class TestRtl:
         found = xnorscan("rtl", small(), "-o", tmp_path / "made", "--json")
         assert (found.code, found.err) == (0, "")
         sizes = {row["file"]: row["bytes"] for row in found.json}
-        assert sizes["xnorscan_array.v"] == (tmp_path / "made" / "xnorscan_array.v").stat().st_size
+        assert sizes["xnorscan_layer.v"] == (tmp_path / "made" / "xnorscan_layer.v").stat().st_size
         assert set(sizes) == {str(p.relative_to(tmp_path / "made")) for p in (tmp_path / "made").rglob("*.*")} | {
             "bench/Makefile", "synth/Makefile"
         }  # fmt: skip
@@ -159,7 +159,7 @@ class TestSynth:
         seeds: list[int] = []
         counts = {"lut4": 700, "ff": 300, "harness_lut4": 7, "harness_ff": 9}
 
-        def place(seed: int, clock_mhz: float, target: object, directory: Path) -> dict[str, Any]:
+        def place(top: str, seed: int, clock_mhz: float, target: object, directory: Path) -> dict[str, Any]:
             seeds.append(seed)
             found = {"comb": 1200, "comb_available": 24000, "ram": 3, "dsp": 0, "seconds": 1.5}
             return found | {"fmax_mhz": 40.0 + 5 * seed}

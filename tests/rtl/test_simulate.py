@@ -33,16 +33,20 @@ endmodule
 BROKEN = {
     "withdraws": ("assign o__valid = full;", "assign o__valid = full && o__ready;", "beat 0 came|nothing moved"),
     "takes_back": ("if (i__ready) begin", "if (i__ready || full) begin", "changes while it waits|withdrawn"),
-    "repeats": ("if (i__ready) begin full <= i__valid;", "if (i__ready) begin full <= 1;", "were expected|not the"),
-    "hangs": ("!full || o__ready", "!full && o__ready && !i__payload[3]", "nothing moved for 4096 cycles; i: 8 of 20"),
+    "repeats": ("begin full <= i__valid;", "begin full <= i__valid || full;", "were expected|not the beats"),
+    "hangs": (
+        "assign o__valid = full;",
+        "assign o__valid = full && hidden[4:0] != 8;",
+        "4096 cycles; i: 20 of 20 beats taken; o: 19 of",
+    ),
     "drops": ("hidden <= i__payload", "hidden <= i__payload & ~2", "not the beats that went in"),
 }
 
-TESTS = '''
+TESTS = """
 import os
 
 import cocotb
-from xnorscan.rtl.bench.streams import Sink, Source, reset, run, stream
+from xnorscan.rtl.bench.streams import Sink, Source, reset, run, start_clock, stream
 
 BEATS = [(i << 32) | i for i in range(20)]
 
@@ -51,11 +55,12 @@ BEATS = [(i << 32) | i for i in range(20)]
 async def passes_on(dut):
     with open(os.environ["BENCH_DATA"]) as file:
         assert file.read() == "data"
+    start_clock(dut)
     for gaps in ([0], [0, 3], [2, 0, 0, 1, 7]):
         for waits in ([0], [1, 0], [5, 0, 0]):
-            await reset(dut)
             spread = [gaps[i % len(gaps)] for i in range(20)], [waits[i % len(waits)] for i in range(20)]
             source, sink = Source(stream(dut, "i"), BEATS, spread[0]), Sink(stream(dut, "o"), spread[1])
+            await reset(dut)
             await run(dut.clk, [source, sink], 10)
             assert sink.beats == BEATS, "not the beats that went in"
             assert all(out > into for into, out in zip(source.at, sink.at, strict=True))
@@ -70,7 +75,7 @@ async def sees_ports_only(dut):
     assert len(dut.i__payload) == 40
     if cocotb.SIM_NAME == "Verilator":
         assert not hasattr(dut, "hidden")
-'''
+"""
 
 REGISTERS = """
 module registers(clk, rst, awaddr, awprot, awvalid, awready, wdata, wstrb, wvalid, wready, bresp, bvalid, bready,
@@ -79,33 +84,34 @@ module registers(clk, rst, awaddr, awprot, awvalid, awready, wdata, wstrb, wvali
   input [31:0] wdata; input [3:0] wstrb; input wvalid; output wready;
   output [1:0] bresp; output reg bvalid; input bready;
   input [7:0] araddr; input [2:0] arprot; input arvalid; output arready;
-  output reg [31:0] rdata; output [1:0] rresp; output reg rvalid; input rready;
+  output reg [31:0] rdata; output reg [1:0] rresp; output reg rvalid; input rready;
   output [15:0] tdata; output tlast; output tvalid; input tready;
   reg [31:0] held; reg [15:0] count;
   wire write = awvalid && wvalid && !bvalid;
-  assign awready = write, wready = write, arready = !rvalid, bresp = 0, rresp = araddr[7] ? 2 : 0;
+  assign awready = write, wready = write, arready = !rvalid, bresp = 0;
   assign tdata = count, tlast = count[1:0] == 3, tvalid = count < 8;
   always @(posedge clk) begin
     if (bready) bvalid <= 0;
     if (rready) rvalid <= 0;
     if (write) begin bvalid <= 1; if (wstrb[0]) held[7:0] <= wdata[7:0]; if (wstrb[3]) held[31:24] <= wdata[31:24]; end
-    if (arvalid && arready) begin rvalid <= 1; rdata <= held ^ araddr; end
+    if (arvalid && arready) begin rvalid <= 1; rdata <= held ^ araddr; rresp <= araddr[7] ? 2 : 0; end
     if (tvalid && tready) count <= count + 1;
     if (rst) begin bvalid <= 0; rvalid <= 0; held <= 0; count <= 0; end
   end
 endmodule
 """
 
-AXI_TESTS = '''
+AXI_TESTS = """
 import cocotb
 from xnorscan.rtl.bench.axi import OKAY, SLVERR, AxiLite, axi_channel
-from xnorscan.rtl.bench.streams import Sink, reset, run
+from xnorscan.rtl.bench.streams import Sink, reset, run, start_clock
 
 
 @cocotb.test()
 async def registers(dut):
-    await reset(dut)
+    start_clock(dut)
     axi = AxiLite(dut, "", dut.clk)
+    await reset(dut)
     assert await axi.write(0, 0x11223344) == OKAY
     assert await axi.read(1) == (0x11000045, OKAY)
     assert await axi.write(0, 0x55667788, strobe=0b0001, gaps=(3, 0, 2)) == OKAY
@@ -115,11 +121,12 @@ async def registers(dut):
 
 @cocotb.test()
 async def stream(dut):
-    await reset(dut)
+    start_clock(dut)
     sink = Sink(axi_channel(dut, "t", ("data", "last")), [0, 2] * 4)
+    await reset(dut)
     await run(dut.clk, [sink], 5)
     assert sink.beats == [i | (i % 4 == 3) << 16 for i in range(8)]
-'''
+"""
 
 Run = Callable[..., Result]
 
@@ -162,7 +169,7 @@ def test_waves(run: Run, simulator: str) -> None:
     result = run(simulator=simulator, waves=True)
     assert result.passed, result.message
     assert result.waves
-    assert result.waves.name == "waves.fst"
+    assert result.waves.name == {"verilator": "waves.vcd", "icarus": "waves.fst"}[simulator]
     assert result.waves.stat().st_size > 500
 
 
@@ -192,14 +199,14 @@ def test_a_design_is_built_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_seed_reaches_the_bench(run: Run) -> None:
     tests = "import cocotb, random\n@cocotb.test()\nasync def t(dut):\n    assert False, str(cocotb.RANDOM_SEED)\n"
-    assert "AssertionError: 77" in run(tests=tests, seed=77).message or "77" in run(tests=tests, seed=77).message
+    assert "77" in run(tests=tests, seed=77).message
 
 
 def test_wrong_verilog_is_one_line(run: Run, simulator: str) -> None:
     with pytest.raises(ValueError, match=rf"^{simulator} does not build array: .+ \(log: .+build\.log\)$") as caught:
         run(SLOT.replace("assign o__valid", "asign o__valid"), simulator=simulator)
     assert "\n" not in str(caught.value)
-    assert "yntax error" in str(caught.value)
+    assert "array.v:" in str(caught.value)
 
 
 def test_missing_module(run: Run) -> None:
@@ -214,7 +221,9 @@ def test_a_bench_that_does_not_import(run: Run) -> None:
 
 def test_no_icarus(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(ValueError, match=r"^iverilog is not on PATH: install Icarus Verilog, or simulate with verilator$"):
+    with pytest.raises(
+        ValueError, match=r"^iverilog is not on PATH: install Icarus Verilog, or simulate with verilator$"
+    ):
         run(simulator="icarus")
 
 
@@ -235,17 +244,18 @@ def test_runs_alone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) ->
     tests = TESTS.replace("xnorscan.rtl.", "") + "\nimport sys\nassert 'xnorscan' not in sys.modules\n"
     (tmp_path / "own_tests.py").write_text(tests)
     arguments = ["array.v", "--top", "array", "--bench", "own_tests", "--data", "data"]
-    cache = os.environ | {"XDG_CACHE_HOME": str(tmp_path_factory.getbasetemp() / "user")}
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path_factory.getbasetemp() / "user")}
     if shutil.which("iverilog"):
         arguments += ["--simulator", "icarus"]
-    done = subprocess.run(
-        [sys.executable, "simulate.py", *arguments], cwd=tmp_path, env=cache, capture_output=True, text=True, check=False
-    )
+
+    def simulated() -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "simulate.py", *arguments]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    done = simulated()
     assert done.stdout.startswith("2 tests, 0 failed"), done.stdout + done.stderr
     assert done.returncode == 0
     (tmp_path / "array.v").write_text("nothing")
-    failed = subprocess.run(
-        [sys.executable, "simulate.py", *arguments], cwd=tmp_path, env=cache, capture_output=True, text=True, check=False
-    )
+    failed = simulated()
     assert failed.returncode == 2
     assert failed.stderr.count("\n") == 1
