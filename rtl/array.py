@@ -59,13 +59,15 @@ class SystolicArray(wiring.Component):
         ``i_weights``: In, stream of ``weight_step(config)``, one for each step of activations;
         ``o``: Out, stream of ``raw_row(config)``, ``height`` of them a pass, row 0 first.
         ``ready`` of each input depends on ``valid`` of the other and on ``last``, on nothing else from outside.
+    ``ahead``: cycles before a step at which whoever feeds the array knows that it will be taken (``ArrayCore``): room
+    behind the array for the rows of that time as well.
     Latency ``array_latency`` from a last step to row 0, interval 1.
     """
 
     interval = 1
 
-    def __init__(self, config: ArrayConfig) -> None:
-        self._config = config
+    def __init__(self, config: ArrayConfig, ahead: int = 0) -> None:
+        self._config, self._ahead = config, ahead
         super().__init__(
             {
                 "i_activations": In(stream.Signature(activation_step(config))),
@@ -82,12 +84,16 @@ class SystolicArray(wiring.Component):
         config = self._config
         return array_latency(config.rows, config.cols, config.lanes, config.activations, config.cols_per_block)
 
+    @property
+    def capacity(self) -> int:
+        """Rows that fit behind the array."""
+        return rows_buffered(self._config.rows, self.latency + self._ahead)
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self._config
-        capacity = rows_buffered(config.rows, self.latency)
-        m.submodules.control = control = PassControl(config.rows, capacity)
-        m.submodules.fifo = fifo = StreamFifo(raw_row(config), capacity, config.tech)
+        m.submodules.control = control = PassControl(config.rows, self.capacity)
+        m.submodules.fifo = fifo = StreamFifo(raw_row(config), self.capacity, config.tech)
         grid = [[Block(config, len(columns)) for columns in self._columns] for _ in range(config.rows)]
         for row, blocks in enumerate(grid):
             for column, block in enumerate(blocks):

@@ -8,10 +8,12 @@ from amaranth import Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..designs.pipeline import MEMORY_LATENCY, core_latency, rows_buffered
+from ..designs.pipeline import MEMORY_LATENCY, core_latency
 from .array import SystolicArray, raw_row
 from .config import CoreConfig
+from .delay import DelayLine
 from .memory import BankedRam
+from .pass_control import PassControl
 from .sequencer import Sequencer, settings_layout, step_layout
 from .stream import SkidBuffer
 
@@ -73,7 +75,7 @@ class ArrayCore(wiring.Component):
         m = Module()
         m.submodules.weights = self._weights
         m.submodules.activations = self._activations
-        m.submodules.array = array = SystolicArray(self._config.array)
+        m.submodules.array = array = SystolicArray(self._config.array, ahead=MEMORY_LATENCY)
         m.submodules.sequencer = sequencer = Sequencer(self._config)
         start, step = Signal(), Signal()
         m.d.comb += [
@@ -83,7 +85,7 @@ class ArrayCore(wiring.Component):
             sequencer.i_slot_full.eq(self.i_slot_full),
         ]
         self._write(m)
-        # How the loops end takes a cycle, and that the array waits reaches all memories in one: not both in the same.
+        # How the loops end takes a cycle, and so does whether a step may be taken: not both in the same.
         m.submodules.ahead = ahead = SkidBuffer(step_layout(self._config))
         wiring.connect(m, sequencer.o, ahead.i)
         self._read(m, ahead.o, array, step)
@@ -105,28 +107,37 @@ class ArrayCore(wiring.Component):
             ]
 
     def _read(self, m: Module, steps: Any, array: SystolicArray, step: Signal) -> None:
-        """Addresses through the memories, flags beside them; all of it holds while the array does not take a step."""
-        flags = data.StructLayout({"valid": 1, "double": 1, "last": 1, "height": range(self._config.array.rows + 1)})
-        asked, read, advance = Signal(flags), Signal(flags), Signal()
-        address = steps.payload
+        """Addresses through the memories, flags beside them.
+
+        Whether the array takes a step is decided here, before the memories, by the same control as in the array: what
+        has been read is always taken. A hold would have to reach every block memory within a cycle.
+        """
+        config = self._config.array
+        m.submodules.gate = gate = PassControl(config.rows, array.capacity)
+        flags = data.StructLayout({"valid": 1, "double": 1, "last": 1, "height": range(config.rows + 1)})
+        m.submodules.flags = beside = DelayLine(flags, MEMORY_LATENCY, init={})
+        asked, read = steps.payload, beside.o
         m.d.comb += [
-            step.eq(read.valid & array.i_activations.ready & array.i_weights.ready),
-            advance.eq(step | ~read.valid),
-            steps.ready.eq(advance),
-            self._weights.i_enable.eq(advance),
-            self._weights.i_address.eq(address.weight_address),
-            self._activations.i_enable.eq(advance),
-            self._activations.i_address.eq(address.activation_address),
+            gate.i_activations.eq(steps.valid),
+            gate.i_weights.eq(1),
+            gate.i_last.eq(asked.last),
+            gate.i_height.eq(asked.height),
+            gate.i_freed.eq(array.o.valid & array.o.ready),
+            steps.ready.eq(gate.o_activations),
+            beside.i.valid.eq(gate.o_step),
+            step.eq(read.valid),
+            self._weights.i_enable.eq(1),
+            self._weights.i_address.eq(asked.weight_address),
+            self._activations.i_enable.eq(1),
+            self._activations.i_address.eq(asked.activation_address),
             array.i_weights.valid.eq(read.valid),
             array.i_weights.payload.words.eq(self._weights.o),
             array.i_activations.valid.eq(read.valid),
             array.i_activations.payload.words.eq(self._activations.o),
         ]
-        m.d.comb += [array.i_activations.payload[name].eq(read[name]) for name in ("double", "last", "height")]
-        m.d.sync += self.o_slot_free.eq(advance & steps.valid & address.frees)
-        with m.If(advance):
-            m.d.sync += [asked.valid.eq(steps.valid), read.eq(asked)]
-            m.d.sync += [asked[name].eq(address[name]) for name in ("double", "last", "height")]
+        for name in ("double", "last", "height"):
+            m.d.comb += [beside.i[name].eq(asked[name]), array.i_activations.payload[name].eq(read[name])]
+        m.d.sync += self.o_slot_free.eq(gate.o_step & asked.frees)
 
     def _count(self, m: Module, start: Value, step: Value) -> None:
         stepped = Signal()
@@ -138,8 +149,7 @@ class ArrayCore(wiring.Component):
 
     def _watch(self, m: Module, start: Value, sequencer: Sequencer, array: SystolicArray) -> None:
         """Busy from a start until the sequencer has no more passes and the last row of the last one leaves."""
-        rows = rows_buffered(self._config.array.rows, array.latency)
-        inside = Signal(range(rows + _STEPS_AHEAD + 1))
+        inside = Signal(range(array.capacity + _STEPS_AHEAD + 1))
         steps = sequencer.o
         entered = steps.valid & steps.ready & steps.payload.last
         left = self.o.valid & self.o.ready & self.o.payload.last

@@ -10,8 +10,10 @@ from ..designs.pipeline import dot_latency
 from .accumulator import Accumulator
 from .config import ArrayConfig
 from .dot import DotUnit
+from .once import once
 
 
+@once("_config")
 class Element(wiring.Component):
     """Mismatches of ``lanes`` weights and activations a step, added up over the steps of a pass.
 

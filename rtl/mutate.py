@@ -42,10 +42,11 @@ opt_clean
 setundef -undriven -zero
 """
 _LIST = """\
-mutate -list {mutants} -seed {seed} -ctrl mutsel {bits} 1 -o mutants.ys
 write_rtlil gold.il
 write_json gold.json
 """
+_BATCH = 50
+"""Faults that Yosys is asked for at a time: it searches for ever for more than there are."""
 _APPLY = """\
 read_rtlil gold.il
 script mutants.ys
@@ -123,13 +124,17 @@ def _plant(dut: Any, tech: Tech, mutants: int, seed: int, directory: Path) -> di
     """Leave ``gold.il``, ``mutated.il`` and ``gates.json``; the faults by number, as Yosys words them."""
     (directory / "dut.il").write_text(rtlil.convert(dut, name="dut", emit_src=False))
     models = "" if tech == "generic" else f"read_verilog -nooverwrite +/{tech}/cells_sim.v\n"
-    _yosys(_READ.format(models=models) + _LIST.format(mutants=mutants, seed=seed, bits=mutants.bit_length()), directory)
-    lines = (directory / "mutants.ys").read_text().splitlines()
+    lists = [f"mutate -list {_BATCH} -seed {seed + batch} -o faults_{batch}" for batch in range(2 * mutants // _BATCH + 1)]
+    _yosys("\n".join([_READ.format(models=models) + _LIST, *lists, ""]), directory)
+    found = [line for batch in range(len(lists)) for line in (directory / f"faults_{batch}").read_text().splitlines()]
     # A clock is no logic, and a register whose output is another net would lose its initial value.
-    kept = [line for line in lines if not re.search(r" -port (CLK|Q) ", line)]
-    (directory / "mutants.ys").write_text("\n".join([*kept, ""]))
+    logic = [line for line in dict.fromkeys(found) if not re.search(r" -port (CLK|Q) ", line)][:mutants]
+    faults = dict(enumerate(logic, 1))
+    control = f"mutate -ctrl mutsel {len(faults).bit_length()}"
+    chosen = [fault.replace("mutate", f"{control} {number}", 1) for number, fault in faults.items()]
+    (directory / "mutants.ys").write_text("\n".join([*chosen, ""]))
     _yosys(_APPLY, directory)
-    return {int(line.split()[4]): _worded(line) for line in kept}
+    return {number: _worded(fault) for number, fault in faults.items()}
 
 
 def _worded(line: str) -> str:

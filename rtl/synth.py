@@ -320,8 +320,8 @@ def mapping_script(sources: str, top: str, target: Target) -> str:
 
     The attribute that is taken off makes Yosys read a module anew, and forget what it has mapped, once it knows the
     primitives in it. It is made flat apart from the library of cells, whose models would be taken for parts of it; this
-    takes out the registers that a module has but nobody at its instance reads, and makes one of registers that hold the
-    same: an element's delayed operands are those of its neighbours. Carries are never merged, a chain has one end.
+    takes out the registers that a module has but nobody at its instance reads. Registers that hold the same are not made
+    one: they stand where they are needed.
     """
     return (
         f"read_verilog {sources}\n"
@@ -331,7 +331,7 @@ def mapping_script(sources: str, top: str, target: Target) -> str:
         "write_json mapped.json\n"
         "design -reset\n"
         "read_json mapped.json\n"
-        f"flatten\nopt_merge -share_all t:{target.ff}*\nopt_clean\n"
+        "flatten\nopt_clean\n"
         "tee -q -o whole.json stat -json\n"
         f"write_json {top}.json\n"
     )

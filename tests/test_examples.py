@@ -25,6 +25,7 @@ def test_rows_beyond_the_batch_gain_nothing_and_bandwidth_does() -> None:
     sweep = runpy.run_path(str(EXAMPLES / "sweep_arrays.py"))["sweep"]
     found = sweep("bi-mamba-2.7b", rows=(1, 16), cols=(32,), drams=("lpddr5", "hbm3")).set_index("design")
     speed = found["tokens_per_s"]
-    assert speed["16x32-hbm3"] == speed["1x32-hbm3"] > 2 * speed["1x32-lpddr5"]
+    assert speed["1x32-hbm3"] > 2 * speed["1x32-lpddr5"]
+    assert 0.999 * speed["1x32-hbm3"] < speed["16x32-hbm3"] < speed["1x32-hbm3"]  # its results take two cycles more
     assert found.index[:2].tolist() == ["1x32-hbm3", "16x32-hbm3"]
     assert found["energy_uj_per_token"]["1x32-hbm3"] < found["energy_uj_per_token"]["1x32-lpddr5"]

@@ -54,7 +54,7 @@ def engine(array: tuple[int, int, int, str, int], weight_words: int, activation_
 
 
 ENGINES = {
-    "parallel pow2": engine((4, 8, 32, "parallel", 256), 272, 24, vector_lanes=8, output_tiles_max=67),
+    "parallel pow2": engine((2, 8, 32, "parallel", 256), 272, 24, vector_lanes=8, output_tiles_max=67),
     "serial absmax planes": engine(
         (3, 5, 16, "serial", 96), 120, 50, vector_lanes=4, planes_max=4, quantizer="absmax", cols_per_block=2
     ),
@@ -166,7 +166,10 @@ def test_layers_equal_the_simulator(config, tmp_path):
 
 @engines
 def test_raw_activations_give_exact_sums(config, tmp_path):
-    """1, 2, 4 and 8 bits (parallel: 8), one bit as ±1; before and after a layer of x; more tiles than slots."""
+    """1, 2, 4 and 8 bits (parallel: 8), one bit as ±1; more tiles than slots.
+
+    Also between layers of x; the tokens of the next one are there before its start.
+    """
     rng, bits = np.random.default_rng(2), config.activation_bits
     one = Script(config, "raw")
     for width in bits:
@@ -181,7 +184,8 @@ def test_raw_activations_give_exact_sums(config, tmp_path):
         tokens = (slots_of(config, config.array.inputs_max, width) * 2 + 1) * config.array.rows - 1
         inputs = config.array.inputs_max
         turns.run(random_raw(config, rng, f"{width} bits", width, inputs=inputs, tokens=max(tokens, 1)))
-    between.run(random_task(config, rng, "after"))
+    after = random_task(config, rng, "after", inputs=config.vector_lanes, tokens=2 * config.array.rows)
+    between.run(after, early=2)
     play(config, tmp_path, one, slow, between, turns)
 
 
