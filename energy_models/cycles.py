@@ -1,8 +1,8 @@
 """Cycles of each operation on a design: closed forms, vectorised over operations.
 
 The array of a one-bit design is the generated one: its linears take ``core_latency`` + ``layer_cycles`` of
-``designs/pipeline.py``, which the tests hold against the counts of the simulated Verilog. Activations of more than 8 bits
-pass a parallel array 8 bits at a time.
+``designs/pipeline.py``, which the tests hold against the counts of the simulated Verilog. Activations of more than 8
+bits pass a parallel array 8 bits at a time.
 
 The FP16 array, output-stationary, holds a tile of up to ``rows`` tokens × ``cols`` outputs in accumulators:
 

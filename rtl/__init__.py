@@ -1,1 +1,1 @@
-"""The XNOR-popcount systolic array and what stands around it: Amaranth components, Verilog, benches, proofs, synthesis."""
+"""The XNOR-popcount systolic array and what is around it: Amaranth components, Verilog, benches, proofs, synthesis."""

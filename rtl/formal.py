@@ -105,8 +105,8 @@ def _fifo(depth: int) -> Proof:
 
 def _pass_control(rows: int, capacity: int) -> Proof:
     return Proof(
-        f"PassControl, {rows} rows, room for {capacity}: a pass gives exactly its rows, none meets one of another pass; "
-        "the room is counted exactly and never overrun; both streams advance together",
+        f"PassControl, {rows} rows, room for {capacity}: a pass gives exactly its rows, none meets one of another; the "
+        "room is counted exactly and never overrun; both streams advance together",
         lambda: PassControl(rows, capacity),
         lambda h: pass_control(h, rows, capacity),
         lambda dut: {"free": capacity.bit_length()},
@@ -127,7 +127,7 @@ def _accumulator(config: ArrayConfig) -> Proof:
 
 def _array(config: ArrayConfig, depth: int) -> Proof:
     return Proof(
-        f"SystolicArray, {config.activations}, {config.rows}×{config.cols}×{config.lanes}: every row of every pass leaves "
+        f"SystolicArray, {config.activations}, {config.rows}×{config.cols}×{config.lanes}: every row of a pass leaves "
         "once, in order, with the exact sums; a column reads one row at a time; nothing overruns",
         lambda: SystolicArray(config),
         lambda h: array(h, config),

@@ -1,8 +1,8 @@
 """Does what synthesis makes of the hardware still do what the hardware does? Its cells, simulated on the same benches.
 
 A design that is right in simulation can be wrong on the device: Yosys has made the logic around a carry chain into a
-lookup table with a wrong content (YosysHQ/yosys#5777), which nothing before the bitstream shows. So the parts, and small
-arrays, are synthesized with the options that placements use, written as Verilog of LUTs, carries and flip-flops, and
+lookup table with a wrong content (YosysHQ/yosys#5777), which nothing before the bitstream shows. So the parts, and
+small arrays, are synthesized with the options of placements, written as Verilog of LUTs, carries and flip-flops, and
 run on Yosys' models of those against the same data as the Verilog that they were made of.
 """
 
@@ -54,7 +54,9 @@ def gates(component: Any, *, device: str = DEVICE) -> str:
 def _models() -> str:
     """Yosys' Verilog of the cells, as an ECP5 has them."""
     path = Path(str(resources.files(YOSYS.module))) / "share" / "lattice" / "common_sim.vh"
-    modules = re.findall(rf"^module (?:{'|'.join(_CELLS)})\b.*?^endmodule", path.read_text(encoding="utf-8"), re.M | re.S)
+    modules = re.findall(
+        rf"^module (?:{'|'.join(_CELLS)})\b.*?^endmodule", path.read_text(encoding="utf-8"), re.M | re.S
+    )
     return "\n".join([*modules, cell_models("ecp5")])
 
 

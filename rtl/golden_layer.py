@@ -176,19 +176,19 @@ class Script:
     def run(self, task: Task, *, load: bool = True, early: int = 0) -> Script:
         """Load a task, start, take all results, check the counters.
 
-        ``load=False``: its parameters are there still; ``early``: beats of x that are sent before the start. The cycles
+        ``load=False``: its parameters are there still; ``early``: beats of x that are sent before all else. The cycles
         are checked where nobody makes the array wait: activations loaded before, results always taken.
         """
         settings = layer_settings(self._config, **task.arguments)
+        if early:
+            self.tokens(self.x_beats(task)[:early])
         if load:
             self.load(task)
         self.configure(settings)
         rows, columns = result_rows(self._config, task.y)
         if task.u is None:
-            beats = self.x_beats(task)
-            self.tokens(beats[:early])
             self.start()
-            self.layer(beats[early:], rows, columns)
+            self.layer(self.x_beats(task)[early:], rows, columns)
         else:
             self._run_raw(task, settings, rows, columns)
         steps = _steps(self._config, settings)

@@ -124,7 +124,9 @@ def _plant(dut: Any, tech: Tech, mutants: int, seed: int, directory: Path) -> di
     """Leave ``gold.il``, ``mutated.il`` and ``gates.json``; the faults by number, as Yosys words them."""
     (directory / "dut.il").write_text(rtlil.convert(dut, name="dut", emit_src=False))
     models = "" if tech == "generic" else f"read_verilog -nooverwrite +/{tech}/cells_sim.v\n"
-    lists = [f"mutate -list {_BATCH} -seed {seed + batch} -o faults_{batch}" for batch in range(2 * mutants // _BATCH + 1)]
+    lists = [
+        f"mutate -list {_BATCH} -seed {seed + batch} -o faults_{batch}" for batch in range(2 * mutants // _BATCH + 1)
+    ]
     _yosys("\n".join([_READ.format(models=models) + _LIST, *lists, ""]), directory)
     found = [line for batch in range(len(lists)) for line in (directory / f"faults_{batch}").read_text().splitlines()]
     # A clock is no logic, and a register whose output is another net would lose its initial value.
@@ -177,7 +179,7 @@ def _prove(
         if "Induction step proven: SUCCESS!" in said:
             verdicts[number] = "equivalent"
         else:
-            verdicts[number] = "differs" if "model found: FAIL!" in said else "alike"
+            verdicts[number] = "differs" if "model found for base case: FAIL!" in said else "alike"
     return verdicts
 
 

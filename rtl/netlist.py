@@ -17,8 +17,9 @@ _GATES: dict[str, tuple[str, Callable[..., int]]] = {
 }
 GATES = tuple(_GATES)
 """The gates that a netlist may be made of, beside flip-flops ``$_DFF_P_``."""
-_CONSTANTS = {"0": 0, "1": -1, "x": 0}
 Bit = int | str
+"""A net by its number in Yosys' JSON, or a constant."""
+_CONSTANTS: dict[Bit, int] = {"0": 0, "1": -1, "x": 0}
 
 
 class Netlist:
@@ -36,7 +37,9 @@ class Netlist:
         self._values: dict[Bit, int] = dict(_CONSTANTS)
         self._registers = [(pins["Q"][0], pins["D"][0]) for pins in registers]
         self._values |= _initial(module, {q for q, _ in self._registers})
-        order = TopologicalSorter({net: set(_inputs(cell)) & gates.keys() for net, cell in gates.items()}).static_order()
+        order = TopologicalSorter(
+            {net: set(_inputs(cell)) & gates.keys() for net, cell in gates.items()}
+        ).static_order()
         steps = [(net, _GATES[gates[net]["type"]][1], _inputs(gates[net])) for net in order]
         for place, bit in enumerate(self._ports.get(selects, [])):
             self._values[bit] = sum(1 << version for version in range(versions) if version >> place & 1)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 from amaranth.hdl import Module, Mux, Signal
 
@@ -38,7 +38,7 @@ class Primitive:
     """A part and its bench.
 
     ``bench``: cycles from power-up on, without end. ``contract``: what the inputs keep to, as a condition on the ports
-    of a component; it may count in the module that it is given. ``invariant``: what the registers keep to then, by name.
+    of a component; it may count in the module that it is given. ``invariant``: what registers keep to then, by name.
     """
 
     component: Callable[[], Any]
@@ -117,7 +117,12 @@ def accumulator(config: ArrayConfig) -> Primitive:
     def bench(rng: Random) -> Iterator[Cycle]:
         acc = 0
         for _ in count():
-            i, enable, last, double = _word(rng, config.dot_bits), rng.random() < 0.8, rng.random() < 0.1, rng.random() < 0.5
+            i, enable, last, double = (
+                _word(rng, config.dot_bits),
+                rng.random() < 0.8,
+                rng.random() < 0.1,
+                rng.random() < 0.5,
+            )
             is_reset = _resets(rng)
             inputs = {"rst": is_reset, "i": i, "i_enable": enable, "i_last": last}
             if config.activations == "serial":
@@ -223,7 +228,7 @@ def pass_control(rows: int, capacity: int) -> Primitive:
     return Primitive(lambda: PassControl(rows, capacity), bench, contract)
 
 
-def _array(activations: str, tech: str) -> ArrayConfig:
+def _array(activations: Literal["serial", "parallel"], tech: Tech) -> ArrayConfig:
     return ArrayConfig(rows=1, cols=1, lanes=4, inputs_max=12, activations=activations, tech=tech)
 
 

@@ -101,7 +101,7 @@ class Tracked:
 
 
 def _buffers(h: Harness, capacity: int, room: int) -> Tracked:
-    """The contract of a buffer from ``dut.i`` to ``dut.o`` that holds up to ``capacity`` items, ``room`` at any time."""
+    """The contract of a buffer from ``dut.i`` to ``dut.o``: up to ``capacity`` items, ``room`` of them at any time."""
     i, o = h.dut.i, h.dut.o
     width = len(Value.cast(i.payload))
     tracked = Tracked(h, capacity, width)
@@ -270,7 +270,11 @@ def array_registers(config: ArrayConfig, latency: int) -> dict[str, int]:
         "fifo.i__ready": 1,
         **fifo_registers(capacity, width, "fifo."),
         **{f"tree_{column}.i_select": config.rows for column in range(config.cols)},
-        **{_accumulator(row, column, config): config.acc_bits for row in range(config.rows) for column in range(config.cols)},
+        **{
+            _accumulator(row, column, config): config.acc_bits
+            for row in range(config.rows)
+            for column in range(config.cols)
+        },
     }
 
 

@@ -320,8 +320,8 @@ def mapping_script(sources: str, top: str, target: Target) -> str:
 
     The attribute that is taken off makes Yosys read a module anew, and forget what it has mapped, once it knows the
     primitives in it. It is made flat apart from the library of cells, whose models would be taken for parts of it; this
-    takes out the registers that a module has but nobody at its instance reads. Registers that hold the same are not made
-    one: they stand where they are needed.
+    takes out the registers that a module has but nobody at its instance reads. Registers that hold the same are not
+    made one: they stand where they are needed.
     """
     return (
         f"read_verilog {sources}\n"

@@ -25,7 +25,20 @@ from xnorscan.models.published import MODELS, get_config
 from xnorscan.traces.parquet import read_trace, write_trace
 from xnorscan.traces.trace import Trace
 
-VERBS = ("compare", "run", "generate", "trace", "cost", "convert", "models", "designs", "doctor")
+VERBS = (
+    "compare",
+    "run",
+    "generate",
+    "trace",
+    "cost",
+    "convert",
+    "rtl",
+    "verify",
+    "synth",
+    "models",
+    "designs",
+    "doctor",
+)
 TEXT = b"import os\n\n\ndef main() -> None:\n    print(os.getcwd())\n"
 
 

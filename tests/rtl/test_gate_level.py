@@ -29,9 +29,7 @@ def test_parts(name, tmp_path):
     assert result.passed, result.message
 
 
-@pytest.mark.parametrize(
-    "activations", ["serial", pytest.param("parallel", marks=pytest.mark.verify)]
-)
+@pytest.mark.parametrize("activations", ["serial", pytest.param("parallel", marks=pytest.mark.verify)])
 def test_arrays(activations, tmp_path):
     result = check_array(ARRAYS[activations], tmp_path)
     assert result.passed, result.message

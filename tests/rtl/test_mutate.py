@@ -65,7 +65,9 @@ def test_the_table_has_a_row_a_part_and_the_command_fails_for_a_survivor(monkeyp
     monkeypatch.setattr(mutate, "PRIMITIVES", {"part": None})
     monkeypatch.setattr("sys.argv", ["mutate", "--mutants", "4"])
     for survived, code in (((), 0), (("inv cell A[0]",), 1)):
-        monkeypatch.setattr(mutate, "run_mutants", lambda primitive, survived=survived, **options: Outcome(4, 3, 0, 0, survived))
+        monkeypatch.setattr(
+            mutate, "run_mutants", lambda primitive, survived=survived, **options: Outcome(4, 3, 0, 0, survived)
+        )
         assert mutate.main() == code
         said = capsys.readouterr().out
         assert ("part survived: inv cell A[0]" in said) == bool(survived)
