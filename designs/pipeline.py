@@ -85,7 +85,10 @@ def layer_cycles(
 MEMORY_LATENCY = 2
 """Cycles from an address to the word of an on-chip memory: its array, then its output register."""
 
+SPREAD_LATENCY = 2
+"""Cycles on the wires to memories that lie all over the chip and from them to the array, a register at either end."""
+
 
 def core_latency() -> int:
-    """Cycles from the core's start to its first step, operands on chip: loops, address register, memories."""
-    return 2 + MEMORY_LATENCY
+    """Cycles from the core's start to its first step, operands on chip: loops, address register, memories, wires."""
+    return 2 + MEMORY_LATENCY + SPREAD_LATENCY

@@ -8,7 +8,7 @@ from amaranth import Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..designs.pipeline import MEMORY_LATENCY, core_latency
+from ..designs.pipeline import core_latency
 from .array import SystolicArray, raw_row
 from .config import CoreConfig
 from .delay import DelayLine
@@ -20,7 +20,7 @@ from .stream import SkidBuffer
 WEIGHT_BANK_BITS = 32
 """Weights are written in words of this width."""
 COUNTER_BITS = 32
-_STEPS_AHEAD = 2 + MEMORY_LATENCY
+_STEPS_AHEAD = core_latency()
 """Steps between the sequencer and the array: two in the buffer of addresses, the others in the memories."""
 
 
@@ -48,9 +48,11 @@ class ArrayCore(wiring.Component):
 
     def __init__(self, config: CoreConfig) -> None:
         self._config, array = config, config.array
-        self._weights = BankedRam(array.cols * array.lanes, WEIGHT_BANK_BITS, config.weight_words, array.tech)
+        self._weights = BankedRam(
+            array.cols * array.lanes, WEIGHT_BANK_BITS, config.weight_words, array.tech, spread=True
+        )
         width = array.lanes * array.word_bits
-        self._activations = BankedRam(array.rows * width, width, config.activation_words, array.tech)
+        self._activations = BankedRam(array.rows * width, width, config.activation_words, array.tech, spread=True)
         super().__init__(
             {
                 "i_settings": In(settings_layout(config)),
@@ -75,7 +77,7 @@ class ArrayCore(wiring.Component):
         m = Module()
         m.submodules.weights = self._weights
         m.submodules.activations = self._activations
-        m.submodules.array = array = SystolicArray(self._config.array, ahead=MEMORY_LATENCY)
+        m.submodules.array = array = SystolicArray(self._config.array, ahead=self._weights.latency)
         m.submodules.sequencer = sequencer = Sequencer(self._config)
         start, step = Signal(), Signal()
         m.d.comb += [
@@ -115,7 +117,7 @@ class ArrayCore(wiring.Component):
         config = self._config.array
         m.submodules.gate = gate = PassControl(config.rows, array.capacity)
         flags = data.StructLayout({"valid": 1, "double": 1, "last": 1, "height": range(config.rows + 1)})
-        m.submodules.flags = beside = DelayLine(flags, MEMORY_LATENCY, init={})
+        m.submodules.flags = beside = DelayLine(flags, self._weights.latency, init={})
         asked, read = steps.payload, beside.o
         m.d.comb += [
             gate.i_activations.eq(steps.valid),

@@ -6,13 +6,14 @@ reader that waits keeps its words without a FIFO.
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..designs.pipeline import MEMORY_LATENCY
+from ..designs.pipeline import MEMORY_LATENCY, SPREAD_LATENCY
 from .config import Tech
+from .delay import DelayLine
 from .ebr import DEEPEST, Access, add_ebr, add_spram
 
 _ECP5_DISTRIBUTED_WORDS = 64
@@ -91,12 +92,17 @@ class BankedRam(wiring.Component):
     Members:
       ``i_write``: In, {enable, bank, address, data (bank_width)}; ``i_enable``: In, 1; ``i_address``: In;
       ``o``: Out, ``width``: bank b in bits b · bank_width and up.
-    Latency 2 (enabled cycles), interval 1. Raises as ``Ram`` does.
+    ``spread``: each bank has registers of its own for its address and its word, so that the banks may lie far apart;
+    these are not held, ``i_enable`` stays 1.
+    Latency 2 (enabled cycles), ``spread`` 4; interval 1. Raises as ``Ram`` does.
     """
 
     interval = 1
 
-    def __init__(self, width: int, bank_width: int, depth: int, tech: Tech = "generic") -> None:
+    def __init__(
+        self, width: int, bank_width: int, depth: int, tech: Tech = "generic", *, spread: bool = False
+    ) -> None:
+        self._wire = SPREAD_LATENCY // 2 if spread else 0
         lows = range(0, width, bank_width)
         self._banks = [Ram(min(bank_width, width - low), depth, tech) for low in lows]
         write = {"enable": 1, "bank": range(len(lows)), "address": range(depth), "data": min(bank_width, width)}
@@ -112,7 +118,7 @@ class BankedRam(wiring.Component):
     @property
     def latency(self) -> int:
         """Enabled cycles from an address to its word."""
-        return MEMORY_LATENCY
+        return MEMORY_LATENCY + 2 * self._wire
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -128,7 +134,13 @@ class BankedRam(wiring.Component):
                 bank.i_write.address.eq(address),
                 bank.i_write.data.eq(word),
                 bank.i_enable.eq(self.i_enable),
-                bank.i_address.eq(self.i_address),
+                bank.i_address.eq(self._wired(m, self.i_address, f"address_{index}")),
             ]
-        m.d.comb += self.o.eq(Cat(bank.o for bank in self._banks))
+        m.d.comb += self.o.eq(Cat(self._wired(m, bank.o, f"word_{index}") for index, bank in enumerate(self._banks)))
         return m
+
+    def _wired(self, m: Module, value: Value, name: str) -> Value:
+        """``value`` at the other end of a wire; a module of its own, or synthesis would make one register of all."""
+        m.submodules[name] = line = DelayLine(len(value), self._wire)
+        m.d.comb += line.i.eq(value)
+        return line.o

@@ -115,7 +115,7 @@ def accumulator(config: ArrayConfig) -> Primitive:
     """``Accumulator``."""
 
     def bench(rng: Random) -> Iterator[Cycle]:
-        acc = 0
+        acc = ones = 0
         for _ in count():
             i, enable, last, double = (
                 _word(rng, config.dot_bits),
@@ -124,6 +124,10 @@ def accumulator(config: ArrayConfig) -> Primitive:
                 rng.random() < 0.5,
             )
             is_reset = _resets(rng)
+            # Now and then a run of ones, so that a carry ripples through it.
+            ones = ones - 1 if ones else rng.randrange(config.acc_bits) * (rng.random() < 0.1)
+            if ones:
+                i, enable, last, double, is_reset = 1, True, False, True, False
             inputs = {"rst": is_reset, "i": i, "i_enable": enable, "i_last": last}
             if config.activations == "serial":
                 inputs["i_double"] = double
@@ -243,7 +247,7 @@ PRIMITIVES = {
     "accumulator parallel ecp5": accumulator(_array("parallel", "ecp5")),
     "select_tree": select_tree(6, 4),
     "skid_buffer": skid_buffer(4),
-    "stream_fifo": stream_fifo(4, 5),
+    "stream_fifo": stream_fifo(2, 3),
     "pass_control": pass_control(4, 8),
 }
 """Small sizes, in which every kind of cell and of carry occurs."""
