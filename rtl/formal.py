@@ -185,7 +185,7 @@ def check(proof: Proof) -> None:
     proof.claims(harness)
     with TemporaryDirectory() as folder:
         directory = Path(folder)
-        (directory / "dut.il").write_text(_name_addresses(rtlil.convert(dut, name=DUT, emit_src=False)))
+        (directory / "dut.il").write_text(rtlil.convert(dut, name=DUT, emit_src=False))
         (directory / "top.il").write_text(rtlil.convert(harness.m, name="top", ports=harness.free, emit_src=False))
         expose = "\n".join(f"expose dut/w:{_literal(name)}" for name in registers)
         (directory / "proof.sby").write_text(_SBY.format(depth=proof.depth, expose=expose))
@@ -196,14 +196,6 @@ def check(proof: Proof) -> None:
         raise ValueError(f"induction over {proof.depth} cycles does not prove: {proof.claim}")
     if code:
         raise ValueError(f"yowasp-sby failed: {' / '.join(said.splitlines()[-3:])}")
-
-
-def _name_addresses(text: str) -> str:
-    """Call the address of a FIFO's write port ``write__addr``: Amaranth does not see the name of every port."""
-    (*addresses,) = set(re.findall(r"cell \$memwr_v2 .*?connect \\ADDR (\S+)", text, re.DOTALL))
-    for address in addresses:
-        text = text.replace(f"{address} ", r"\write__addr ").replace(f"{address}\n", "\\write__addr\n")
-    return text
 
 
 def _literal(name: str) -> str:

@@ -59,9 +59,11 @@ class PassControl(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        rows_left, rows_left_next = Signal(range(self._rows + 1)), Signal(range(self._rows + 1))
+        rows_left = Signal(range(self._rows + 1))
+        rows_left_next = Signal(range(self._rows + 1))
         free = Signal(range(self._capacity + 1), init=self._capacity)
-        may_end, allowed = Signal(), Signal()
+        may_end = Signal()
+        allowed = Signal()
         m.d.comb += [
             allowed.eq(may_end | ~self.i_last),
             self.o_activations.eq(self.i_weights & allowed),

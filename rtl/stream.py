@@ -75,7 +75,8 @@ class StreamFifo(wiring.Component):
         m = Module()
         attributes = {"ram_style": "distributed"} if self._tech == "ecp5" else {}
         m.submodules.memory = memory = Memory(shape=self._shape, depth=self._depth, init=[], attrs=attributes)
-        write, read = memory.write_port(), memory.read_port()
+        write = memory.write_port()
+        read = memory.read_port()
         level = Signal(range(self._depth + 1))
         put, get = Signal(), Signal()
         m.d.comb += [
