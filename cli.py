@@ -369,14 +369,20 @@ def synth(
 @app.command(rich_help_panel=HARDWARE)
 def verify(
     design: OneDesign,
-    waves: Annotated[Path | None, typer.Option(help="Record the waves, and keep the log, in this folder.")] = None,
+    unit: Annotated[
+        Literal["array", "layer"], typer.Option(help="The array alone, or a whole FBI-Linear layer behind AXI.")
+    ] = "array",
+    waves: Annotated[
+        Path | None,
+        typer.Option(help="Record the waves (VCD from Verilator, FST from Icarus), and keep the log, in this folder."),
+    ] = None,
     simulator: Annotated[
         Literal["verilator", "icarus"], typer.Option(help="What simulates the Verilog.")
     ] = "verilator",
     seed: Seed = 1,
     json: AsJson = False,
 ) -> None:
-    """Hold the array of a design, as Verilog, against the bit-accurate simulator. Exit code 1 if anything differs."""
+    """Hold a design's array or layer, as Verilog, against the bit-accurate simulator. Exit code 1 if they differ."""
     from dataclasses import asdict
 
     from . import cli_tables
@@ -387,11 +393,12 @@ def verify(
     from .rtl.verify import verify as verify_design
 
     with cli_output.waiting(f"verifying {wanted.name}") as report:
-        found = verify_design(wanted, seed=seed, simulator=simulator, waves=waves, report=report)
+        found = verify_design(wanted, unit, seed=seed, simulator=simulator, waves=waves, report=report)
     if json:
         cli_output.show_json(asdict(found) | {"waves": found.waves and str(found.waves)})
     else:
-        cli_output.show(cli_tables.checks(found), cli_tables.CHECK, title=cli_tables.verified(wanted.name, found))
+        title = cli_tables.verified(unit, wanted.name, found)
+        cli_output.show(cli_tables.checks(found), cli_tables.CHECK, title=title)
     raise typer.Exit(0 if found.passed else 1)
 
 

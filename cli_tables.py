@@ -290,10 +290,8 @@ def checks(found: Verification) -> Rows:
     return [asdict(check) | {"mismatch": check.mismatch or "none"} for check in found.checks]
 
 
-def verified(name: str, found: Verification) -> str:
+def verified(unit: str, name: str, found: Verification) -> str:
     """The result in a line."""
     wrong = sum(bool(check.mismatch) for check in found.checks)
-    return (
-        f"array of {name}: {len(found.checks)} cases, {wrong} with a mismatch; "
-        f"functional coverage {found.bins_hit} of {found.bins} bins"
-    )
+    coverage = f"; functional coverage {found.bins_hit} of {found.bins} bins" if found.bins else ""
+    return f"{unit} of {name}: {len(found.checks)} cases, {wrong} with a mismatch{coverage}"

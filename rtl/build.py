@@ -15,6 +15,8 @@ from .settings import EngineConfig
 
 Unit = Literal["array", "core", "layer"]
 """The array alone, the array with its memories, a whole FBI-Linear layer behind AXI."""
+Benched = Literal["array", "layer"]
+"""The units that have a bench, each ``bench.…_bench``."""
 
 
 def build(design: Design, unit: Unit) -> tuple[Any, str]:

@@ -10,14 +10,13 @@ from tempfile import mkdtemp
 
 from ..designs.design import Design, OneBitDesign
 from . import bench, simulate
-from .build import Unit, array_config, build, engine_config, one_bit
+from .build import Benched, Unit, build, engine_config, one_bit
 from .export_text import constraints, fusesoc_core, makefile_bench, makefile_synth, readme, script_vivado, script_yosys
-from .golden import write_golden
 from .register_table import register_table
 from .register_text import c_header, markdown, system_rdl
 from .synth import device_of, harness
 from .tools import cell_models
-from .verify import cases
+from .verify import write_cases
 from .verilog import generate
 
 
@@ -83,19 +82,19 @@ def _files(design: OneBitDesign, unit: Unit, top: str, verilog: str, names: str)
 
 
 def _add_bench(directory: Path, design: OneBitDesign, unit: Unit, seed: int) -> None:
-    """The bench of the array as it is run here, flat modules in a package of their own, and its golden data.
+    """The bench of the unit as it is run here, flat modules in a package of their own, and its golden data.
 
-    Beside a unit that contains the array, the array alone is written for the bench.
+    A core has no bench: the array alone is written for the array's.
     """
+    benched: Benched = "layer" if unit == "layer" else "array"
     package = directory / "bench"
     package.mkdir(parents=True)
     for source in sorted(Path(str(bench.__file__)).parent.glob("*.py")):
         shutil.copyfile(source, package / source.name)
     shutil.copyfile(str(simulate.__file__), directory / "simulate.py")
-    component, top = build(design, "array")
-    verilog = f"../{top}.v" if unit == "array" else f"{top}.v"
-    if unit != "array":
+    component, top = build(design, benched)
+    verilog = f"../{top}.v" if unit == benched else f"{top}.v"
+    if unit != benched:
         (directory / verilog).write_text(generate(component, top).verilog, encoding="utf-8")
-    config = array_config(design)
-    write_golden(directory / "golden.npz", config, cases(config, seed), seed)
-    (directory / "Makefile").write_text(makefile_bench(design, top, verilog))
+    write_cases(directory / "golden.npz", design, benched, seed)
+    (directory / "Makefile").write_text(makefile_bench(design, benched, top, verilog))

@@ -254,6 +254,11 @@ class Script:
         self.operations.append(["read", self._offsets[register], value, self._pauses()])
         return self
 
+    def expected(self, register: str) -> list[int]:
+        """What the reads of a register must give, one after the other."""
+        reads = [operation for operation in self.operations if operation[0] == "read"]
+        return [value for _, offset, value, _ in reads if offset == self._offsets[register]]
+
     def wait_for(self, register: str, mask: int, value: int) -> Script:
         """Read a register until its bits of ``mask`` are ``value``."""
         self.operations.append(["await", self._offsets[register], mask, value, self._pauses()])

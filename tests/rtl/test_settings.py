@@ -134,11 +134,12 @@ def test_parts_are_of_one_engine() -> None:
 
 
 def test_engine_of_a_design() -> None:
-    """Layers of a quarter of the greatest K may have as many outputs as their weights fit."""
+    """1,088 outputs of 32 columns are 34 tiles; nothing holds more tiles than there are words of weights."""
     design = load_design("ecp5-85")
     config = EngineConfig.of_design(design)
     assert config.core == CoreConfig.of_design(design)
     assert (config.planes_max, config.quantizer) == (design.rtl.planes_max, design.rtl.quantizer)
-    words = config.array.words_max // 4
-    assert config.output_tiles_max == config.core.weight_words // words
+    assert config.output_tiles_max == 34
     assert config.vector_lanes == min(design.vector_lanes, design.lanes)
+    many = design.model_copy(update={"rtl": design.rtl.model_copy(update={"outputs_max": 1 << 20})})
+    assert EngineConfig.of_design(many).output_tiles_max == config.core.weight_words
