@@ -45,7 +45,7 @@ def test_wheel_holds_the_package_alone(wheel_names: list[str]) -> None:
 
 
 def test_wheel_holds_every_file_of_the_package(wheel_names: list[str]) -> None:
-    suffixes = {".py", ".yaml", ".xnor", ".json", ".html", ".css", ".js"}
+    suffixes = {".py", ".yaml", ".xnor", ".json", ".html", ".css", ".js", ".v"}
     files = [p for room in ROOMS for p in (ROOT / room).rglob("*") if p.suffix in suffixes] + list(ROOT.glob("*.py"))
     expected = {f"xnorscan/{p.relative_to(ROOT).as_posix()}" for p in files} | {"xnorscan/py.typed"}
     assert expected <= set(wheel_names)
@@ -82,13 +82,15 @@ def test_costing_a_trace_needs_no_eda_tool_torch_or_plotting(room: str) -> None:
 
 def test_every_import_is_of_a_declared_dependency() -> None:
     declared = names_of(PROJECT["project"]["dependencies"])
-    training = names_of(PROJECT["project"]["optional-dependencies"]["train"])
+    training, hardware = (names_of(PROJECT["project"]["optional-dependencies"][extra]) for extra in ("train", "rtl"))
     files = [p for room in ROOMS for p in (ROOT / room).rglob("*.py")] + list(ROOT.glob("*.py"))
     owners = metadata.packages_distributions()
     for path in files:
         for module in sorted(third_party_imports(path)):
             names = {name.lower() for name in owners.get(module, [module])}
             allowed = declared | training if "torch" in path.name or "training" in path.parts else declared
+            if path.is_relative_to(ROOT / "rtl"):
+                allowed = allowed | hardware
             assert names & allowed, f"{path.relative_to(ROOT)} imports {module}"
 
 

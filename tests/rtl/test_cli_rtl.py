@@ -16,6 +16,7 @@ import yaml
 from xnorscan import cli
 from xnorscan.rtl import synth as synthesis
 from xnorscan.rtl import verify as verifying
+from xnorscan.rtl.golden import PROFILES
 from xnorscan.rtl.simulate import Result as SimulationResult
 
 DESIGN = {
@@ -128,6 +129,11 @@ class TestRefusals:
         found = xnorscan("synth", small(), *arguments)
         assert (found.code, found.out, found.err.count("\n")) == (2, "", 1)
         assert said in found.err
+
+    def test_a_core_has_no_bench(self, xnorscan: Call, small: Callable[..., Path]) -> None:
+        found = xnorscan("verify", small(), "--unit", "core")
+        assert (found.code, found.out, found.err.count("\n")) == (2, "", 1)
+        assert "'core' is not one of 'array', 'layer'" in found.err
 
     def test_rtl_into_a_folder_with_something_in_it(
         self, xnorscan: Call, small: Callable[..., Path], tmp_path: Path
@@ -265,6 +271,36 @@ class TestVerify:
         checks = xnorscan("verify", small(), "--json").json["checks"]
         assert all((check["cycles"] is not None) == check["case"].startswith("alone") for check in checks)
         assert all(check["cycles"] > check["steps"] for check in checks if check["cycles"])
+
+
+def test_real_bench_of_a_layer(xnorscan: Call, small: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verilator on the whole layer: it passes, and one wrong bit of what is expected is found in its case."""
+    generic = small(cols=3, rtl={"tech": "generic", "device": None})
+    found = xnorscan("verify", generic, "--unit", "layer", "--json")
+    assert found.code == 0
+    checks = {check["case"]: check for check in found.json["checks"]}
+    alone = [check for name, check in checks.items() if name.startswith("alone_")]
+    assert len(alone) == 4
+    assert all(check["products"] == 1 and check["cycles"] > check["steps"] > 0 for check in alone)
+    assert [name for name in checks if name.startswith("layers_")] == [f"layers_idle_{name}" for name in PROFILES]
+    assert all(check["products"] == 3 and check["cycles"] is None for check in checks.values() if check not in alone)
+
+    real = verifying.write_scripts
+
+    def with_a_wrong_bit(path: Path, *arguments: Any) -> None:
+        real(path, *arguments)
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+        number = json.loads(str(arrays["description"]))["scripts"]["layers_idle_bursty"]["number"]
+        arrays[f"{number}/y"][3, 0] ^= 1
+        np.savez(path, **arrays)
+
+    monkeypatch.setattr(verifying, "write_scripts", with_a_wrong_bit)
+    found = xnorscan("verify", generic, "--unit", "layer")
+    assert found.code == 1
+    assert found.out.startswith("layer of small: 8 cases, 1 with a mismatch\n")
+    (wrong,) = [line for line in found.out.splitlines() if "layers_idle_bursty" in line]
+    assert "row 3 of " in wrong
 
 
 @pytest.mark.verify

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("export") / "small"
     files = export(design(), "array", made)
     assert files == sorted(path.relative_to(made) for path in made.rglob("*") if path.is_file())
+    return made
+
+
+@pytest.fixture(scope="module")
+def layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("export") / "layer"
+    export(design("generic"), "layer", made)
     return made
 
 
@@ -148,10 +156,31 @@ class TestRefusals:
         def fail(*arguments: object) -> None:
             raise ValueError("no golden data")
 
-        monkeypatch.setattr(exporting, "write_golden", fail)
+        monkeypatch.setattr(exporting, "write_cases", fail)
         with pytest.raises(ValueError, match="no golden data"):
             export(design(), "array", tmp_path / "a")
         assert not list(tmp_path.iterdir())
+
+
+class TestBenches:
+    def test_a_layer_brings_its_own(self, layer: Path) -> None:
+        assert "--top xnorscan_layer --bench bench.layer_bench " in (layer / "bench" / "Makefile").read_text()
+        assert "simulated.v: ../xnorscan_layer.v" in (layer / "bench" / "Makefile").read_text()
+        assert not list((layer / "bench").glob("*.v"))
+        with np.load(layer / "bench" / "golden.npz", allow_pickle=False) as file:
+            described = json.loads(str(file["description"]))
+        assert described["sizes"] == {"cols": 3, "vector_lanes": 1}
+        assert [name for name in described["scripts"] if name.startswith("layers_idle_")]
+        assert "holds the Verilog of the layer against the golden data" in (layer / "README.md").read_text()
+        core = yaml.safe_load((layer / "xnorscan_layer.core").read_text().partition("\n")[2])
+        assert core["targets"]["sim"]["flow_options"]["cocotb_module"] == "bench.layer_bench"
+
+    def test_a_core_brings_the_array_and_its_bench(self, tmp_path: Path) -> None:
+        made = tmp_path / "core"
+        files = export(design("generic"), "core", made)
+        assert Path("bench/xnorscan_array.v") in files
+        assert "--top xnorscan_array --bench bench.array_bench " in (made / "bench" / "Makefile").read_text()
+        assert "holds the Verilog of the array against the golden data" in (made / "README.md").read_text()
 
 
 def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
@@ -159,15 +188,34 @@ def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
     assert Path("xnorscan_array.v") in export(design("generic", cols=1, rows=1), "array", tmp_path / "a")
 
 
+def make(folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(Path.home())}
+    return subprocess.run(
+        ["make", "-C", str(folder), f"PYTHON={sys.executable}"],
+        env=environment, capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.verify
+def test_bench_of_a_layer_runs_from_the_folder(layer: Path) -> None:
+    """It passes; with results negated in the Verilog, every script fails."""
+    done = make(layer / "bench")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "8 tests, 0 failed" in done.stdout
+    verilog = layer / "bench" / "simulated.v"
+    wrong, changed = re.subn(r"(assign m_axis_y__tdata = )([^;]+);", r"\1~(\2);", verilog.read_text())
+    assert changed == 1
+    verilog.write_text(wrong)
+    done = make(layer / "bench")
+    assert done.returncode != 0
+    assert "8 tests, 8 failed" in done.stdout
+
+
 @pytest.mark.verify
 def test_bench_and_synthesis_run_from_the_folder(folder: Path) -> None:
     """By make, in an environment that holds nothing but where programs are."""
-    environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(Path.home())}
     for part in ("bench", "synth"):
-        done = subprocess.run(
-            ["make", "-C", str(folder / part), f"PYTHON={sys.executable}"],
-            env=environment, capture_output=True, text=True, timeout=600, check=False,
-        )  # fmt: skip
+        done = make(folder / part)
         assert done.returncode == 0, done.stdout + done.stderr
     assert (
         "0 failed" in (folder / "bench" / "simulation" / "simulation.log").read_text()
