@@ -14,10 +14,13 @@ import pytest
 import yaml
 
 from xnorscan import cli
+from xnorscan.designs.design import load_design
 from xnorscan.rtl import synth as synthesis
 from xnorscan.rtl import verify as verifying
+from xnorscan.rtl.build import build
 from xnorscan.rtl.golden import PROFILES
 from xnorscan.rtl.simulate import Result as SimulationResult
+from xnorscan.rtl.verilog import generate
 
 DESIGN = {
     "kind": "one_bit", "name": "small", "rows": 2, "cols": 2, "lanes": 4, "activations": "serial", "clock_mhz": 50,
@@ -276,6 +279,8 @@ class TestVerify:
 def test_real_bench_of_a_layer(xnorscan: Call, small: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Verilator on the whole layer: it passes, and one wrong bit of what is expected is found in its case."""
     generic = small(cols=3, rtl={"tech": "generic", "device": None})
+    generated = generate(*build(load_design(generic), "layer"))
+    monkeypatch.setattr(verifying, "generate", lambda component, top: generated)
     found = xnorscan("verify", generic, "--unit", "layer", "--json")
     assert found.code == 0
     checks = {check["case"]: check for check in found.json["checks"]}
