@@ -15,7 +15,7 @@ from .memory import BankedRam
 from .output_scale import OutputScale
 from .plane_sum import PlaneSum
 from .settings import COEFFICIENT_BITS, PLANES_LIMIT, RESULT_BITS, TILES_BITS
-from .shift_round import delayed
+from .stages import delayed
 from .stream import StreamFifo
 from .token_records import EXPONENT, TokenRecords, record_layout
 

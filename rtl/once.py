@@ -22,7 +22,8 @@ def once(*attributes: str) -> Callable[[_Kind], _Kind]:
     """Mark a ``Component`` class in the ``sync`` domain whose hardware depends on nothing but ``attributes``."""
 
     def mark(kind: _Kind) -> _Kind:
-        elaborate = kind.elaborate  # type: ignore[attr-defined]  # amaranth is untyped: a class is all that is known
+        component: Any = kind  # amaranth is untyped: a class is all that is known
+        elaborate = component.elaborate
 
         @wraps(elaborate)
         def elaborate_once(self: Any, platform: object) -> Any:
@@ -30,7 +31,7 @@ def once(*attributes: str) -> Callable[[_Kind], _Kind]:
                 return platform.instance(self, (kind, *(getattr(self, name) for name in attributes)))
             return elaborate(self, platform)
 
-        kind.elaborate = elaborate_once  # type: ignore[attr-defined]
+        component.elaborate = elaborate_once
         return kind
 
     return mark

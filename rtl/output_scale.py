@@ -12,7 +12,8 @@ from amaranth.lib.wiring import In, Out
 from .back_config import BIAS_BITS, SCALED_BITS, BackConfig
 from .product import Product
 from .settings import RESULT_BITS
-from .shift_round import Shifter, counts, delayed
+from .shift_round import Shifter, counts
+from .stages import delayed
 
 _FINISH = 3
 """Registers after the shift: the sum, whether it is outside, the result."""

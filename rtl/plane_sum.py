@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out
 from .back_config import BackConfig
 from .product import Product
 from .settings import COEFFICIENT_BITS
-from .shift_round import delayed
+from .stages import delayed
 
 
 class PlaneSum(wiring.Component):

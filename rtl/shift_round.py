@@ -9,7 +9,7 @@ from amaranth.hdl import signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .delay import DelayLine
+from .stages import registered
 
 _LEVELS_PER_STAGE = 2
 
@@ -78,8 +78,8 @@ class Shifter(wiring.Component):
             word, low, lost, outside = self._level(word, low, 1 << level, count[level], negative)
             sticky, overflow = sticky | lost, overflow | outside
             if level % _LEVELS_PER_STAGE == 0:
-                registered = [_registered(m, value) for value in (word, sticky, overflow, negative, count[:level])]
-                word, sticky, overflow, negative, count = registered
+                held = [registered(m, value) for value in (word, sticky, overflow, negative, count[:level])]
+                word, sticky, overflow, negative, count = held
         m.d.comb += [
             self.o.eq(word[1:]),
             self.o_round.eq(word[0] & (sticky | word[1])),
@@ -130,23 +130,9 @@ class ShiftRound(wiring.Component):
         count = Signal.like(shifter.i_count, reset_less=True)
         m.d.sync += count.eq(count_of(self.i_shift, self._value_bits, self._result_bits))
         m.d.comb += shifter.i_count.eq(count)
-        total = _registered(m, shifter.o + shifter.o_round)
-        overflow, negative = _registered(m, shifter.o_overflow), _registered(m, shifter.o_negative)
+        total = registered(m, shifter.o + shifter.o_round)
+        overflow, negative = registered(m, shifter.o_overflow), registered(m, shifter.o_negative)
         greatest = (1 << (self._result_bits - 1)) - 1
         beyond = overflow | (total > greatest)
         m.d.sync += self.o.eq(Mux(beyond, Mux(negative, ~greatest, greatest), total))
         return m
-
-
-def delayed(m: Module, value: Any, cycles: int, init: object = None) -> Any:
-    """``value`` of ``cycles`` cycles ago."""
-    line = DelayLine(value.shape(), cycles, init)
-    m.submodules += line
-    m.d.comb += line.i.eq(value)
-    return line.o
-
-
-def _registered(m: Module, value: Any) -> Any:
-    register = Signal(value.shape(), reset_less=True)
-    m.d.sync += register.eq(value)
-    return register

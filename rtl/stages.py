@@ -10,7 +10,7 @@ from amaranth import Module, Signal
 from .delay import DelayLine
 
 
-def registered(m: Module, value: Any, name: str) -> Any:
+def registered(m: Module, value: Any, name: str | None = None) -> Any:
     """``value`` a cycle later, in its own shape, not reset."""
     register = Signal(value.shape(), name=name, reset_less=True)
     m.d.sync += register.eq(value)

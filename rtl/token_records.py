@@ -13,7 +13,8 @@ from .back_config import BIAS_BITS, SCALED_BITS, BackConfig
 from .front_config import FrontConfig
 from .memory import Ram
 from .settings import EXPONENT_LIMIT
-from .shift_round import ShiftRound, count_of, counts, delayed
+from .shift_round import ShiftRound, count_of, counts
+from .stages import delayed
 
 EXPONENT = signed(EXPONENT_LIMIT.bit_length() + 2)
 """Shape of the two exponents."""
