@@ -21,7 +21,7 @@ WEIGHT_BANK_BITS = 32
 """Weights are written in words of this width."""
 COUNTER_BITS = 32
 _STEPS_AHEAD = core_latency()
-"""Steps between the sequencer and the array, at most: in the buffer of addresses, in the memories and on their wires."""
+"""Steps between the sequencer and the array at most: in the buffer of addresses, in the memories, on their wires."""
 
 
 class ArrayCore(wiring.Component):
