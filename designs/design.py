@@ -85,7 +85,9 @@ class RtlOptions(_Value):
     ``tech``: the primitives it is built of; ``device``: where ``xnorscan synth`` places it if nothing else is said.
     ``inputs_max``: greatest K of a layer; with the number formats it decides every accumulator's width.
     ``planes_max``: greatest number of weight planes with coefficients (1: no coefficient multipliers are built).
-    ``cols_per_block``: neighbouring elements of a row that share one activation register.
+    ``cols_per_block``: neighbouring elements of a row that share one activation register; ``rows_per_block``:
+    neighbouring elements of a column that share one weight register.
+    ``levels_per_stage``: levels of adders between two registers of a dot product.
     ``outputs_max``: greatest number of outputs of a layer, whose offsets stay on chip; a layer with more runs in parts.
     ``quantizer``: scale of the 8-bit activations, as in the simulator.
     ``weight_words``, ``activation_words``: words of the array's memories, where they are not all of
@@ -98,6 +100,8 @@ class RtlOptions(_Value):
     outputs_max: Annotated[int, Field(ge=1, le=1 << 20)] = 16384
     planes_max: Annotated[int, Field(ge=1, le=4)] = 1
     cols_per_block: Annotated[int, Field(ge=1, le=64)] = 4
+    rows_per_block: Annotated[int, Field(ge=1, le=64)] = 1
+    levels_per_stage: Annotated[int, Field(ge=1, le=16)] = 1
     quantizer: Literal["pow2", "absmax"] = "pow2"
     weight_words: _Size | None = None
     activation_words: _Size | None = None

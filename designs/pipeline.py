@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 
 
-def dot_latency(lanes: int, activations: Literal["serial", "parallel"]) -> int:
+def dot_latency(lanes: int, levels_per_stage: int) -> int:
     """Cycles from the operands of one step's dot product to its registered result.
 
-    A tree over ``lanes`` (a power of two) has log2(lanes) levels of adders, each with a register behind it, whether it
-    counts bits or adds whole ``activations``. One lane needs no adder, but has the register.
+    A tree over ``lanes`` (a power of two) has log2(lanes) levels of adders, whether it counts bits or adds whole
+    activations; a register stands behind every ``levels_per_stage`` of them and behind the last. One lane needs no
+    adder, but has the register.
     """
-    return max(1, (lanes - 1).bit_length())
+    return max(1, -(-(lanes - 1).bit_length() // levels_per_stage))
 
 
 def select_latency(count: int) -> int:
@@ -27,15 +28,13 @@ def select_latency(count: int) -> int:
     return levels
 
 
-def array_latency(
-    rows: int, cols: int, lanes: int, activations: Literal["serial", "parallel"], cols_per_block: int
-) -> int:
+def array_latency(rows: int, cols: int, lanes: int, cols_per_block: int, levels_per_stage: int) -> int:
     """Cycles from the transfer of a pass's last step to the earliest transfer of its first row.
 
     One register in front of every block of columns, the dot product, the select tree, two cycles in the FIFO.
     """
     blocks = -(-cols // cols_per_block)
-    return blocks + dot_latency(lanes, activations) + select_latency(rows) + 2
+    return blocks + dot_latency(lanes, levels_per_stage) + select_latency(rows) + 2
 
 
 def rows_buffered(rows: int, latency: int) -> int:
@@ -65,6 +64,7 @@ def layer_cycles(
     lanes: int,
     activations: Literal["serial", "parallel"],
     cols_per_block: int,
+    levels_per_stage: int,
 ) -> Ints:
     """Cycles of a layer from its first step to its last row, both counted, nobody stalling. Arguments from 1 on.
 
@@ -79,7 +79,7 @@ def layer_cycles(
     height = tokens - (tiles - 1) * rows
     last_tile = np.maximum(steps, height)
     spacings = passes * ((tiles - 1) * np.maximum(steps, rows) + last_tile) - last_tile
-    return steps + spacings + array_latency(rows, cols, lanes, activations, cols_per_block) + height - 1
+    return steps + spacings + array_latency(rows, cols, lanes, cols_per_block, levels_per_stage) + height - 1
 
 
 MEMORY_LATENCY = 2

@@ -64,6 +64,7 @@ def one_bit_cycles(ops: Ops, design: OneBitDesign) -> Ints:
         lanes=design.lanes,
         activations=design.activations,
         cols_per_block=design.rtl.cols_per_block,
+        levels_per_stage=design.rtl.levels_per_stage,
     )
 
 

@@ -10,7 +10,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .carry_ecp5 import add_half, add_sums, slot_half
+from .carry_ecp5 import HALVES_MAX, add_half, add_sums, slot_half
 from .config import Tech
 from .delay import DelayLine
 
@@ -20,7 +20,7 @@ class Adders(wiring.Component):
 
         o[n] = Σ_k (word[n + k·count] ^ {width{flip[n + k·count]}}) + (carry[n] ^ carry_flip[n])    k < operands
 
-    ``operands``: 1 or 2. ``flips``: whether words are flipped. ``carry_delay``: cycles that the carries wait here for
+    ``operands``: 1 or 2. ``levels_per_stage``: levels that share a cycle, and its time for carries. ``flips``: whether words are flipped. ``carry_delay``: cycles that the carries wait here for
     the words of their level, or ``None`` for no carries. ``tech``: on ``"ecp5"`` carry chains that several sums share
     and that XOR for nothing; elsewhere what synthesis makes of ``+`` (a carry of the iCE40 takes raw bits only).
 
@@ -42,9 +42,11 @@ class Adders(wiring.Component):
         flips: bool = False,
         carry_delay: int | None = None,
         tech: Tech = "generic",
+        levels_per_stage: int = 1,
     ) -> None:
         self.count, self.width, self.operands = count, width, operands
         self.flips, self.carry_delay, self.tech = flips, carry_delay, tech
+        self._halves_max = HALVES_MAX // levels_per_stage
         members = {"i_words": In(operands * count * width), "o": Out(count * (width + 1))}
         if flips:
             members["i_flips"] = In(operands * count)
@@ -78,7 +80,7 @@ class Adders(wiring.Component):
             [slot_half(carry), *starmap(add_half, zip(*addends[n :: self.count], strict=True))]
             for n, carry in enumerate(carries)
         ]
-        return [Cat(bits) for bits in add_sums(m, halves)]
+        return [Cat(bits) for bits in add_sums(m, halves, self._halves_max)]
 
     def _pins(self, index: int) -> list[tuple[Any, ...]]:
         """For each bit of a word, the bits that it is the XOR of."""
@@ -86,15 +88,17 @@ class Adders(wiring.Component):
         return [(bit, *flip) for bit in self.i_words.word_select(index, self.width)]
 
 
-def connect_levels(m: Module, levels: Sequence[Adders]) -> Any:
-    """The registered sums of the last of ``levels``, each of which adds the registered sums of the one before it.
+def connect_levels(m: Module, levels: Sequence[Adders], levels_per_stage: int) -> Any:
+    """The registered sums of the last of ``levels``, each of which adds the sums of the one before it.
 
-    Makes the levels submodules of ``m``.
+    A register stands behind every ``levels_per_stage`` levels. Makes the levels submodules of ``m``.
     """
     for number, adders in enumerate(levels, 1):
         m.submodules[f"level_{number}"] = adders
-        sums = Signal.like(adders.o, name=f"sums_{number}", reset_less=True)
-        m.d.sync += sums.eq(adders.o)
+        sums = adders.o
+        if number % levels_per_stage == 0 or number == len(levels):
+            sums = Signal.like(adders.o, name=f"sums_{number}", reset_less=True)
+            m.d.sync += sums.eq(adders.o)
         if number < len(levels):
             m.d.comb += levels[number].i_words.eq(sums)
     return sums

@@ -82,7 +82,7 @@ class SystolicArray(wiring.Component):
     def latency(self) -> int:
         """Cycles from the transfer of a pass's last step to the earliest transfer of its row 0."""
         config = self._config
-        return array_latency(config.rows, config.cols, config.lanes, config.activations, config.cols_per_block)
+        return array_latency(config.rows, config.cols, config.lanes, config.cols_per_block, config.levels_per_stage)
 
     @property
     def capacity(self) -> int:
@@ -94,7 +94,7 @@ class SystolicArray(wiring.Component):
         config = self._config
         m.submodules.control = control = PassControl(config.rows, self.capacity)
         m.submodules.fifo = fifo = StreamFifo(raw_row(config), self.capacity, config.tech)
-        grid = [[Block(config, len(columns)) for columns in self._columns] for _ in range(config.rows)]
+        grid = [[Block(config, len(columns), row) for columns in self._columns] for row in range(config.rows)]
         for row, blocks in enumerate(grid):
             for column, block in enumerate(blocks):
                 m.submodules[f"block_{row}_{column}"] = block
@@ -118,9 +118,9 @@ class SystolicArray(wiring.Component):
         ]
 
     def _feed_rows(self, m: Module, grid: list[list[Block]], control: PassControl) -> None:
-        """Activations row by row, each a cycle later; flags down the first block column; both to the right."""
+        """Activations row block by row block, each a cycle later; flags down the first block column; both right."""
         step = self.i_activations.payload
-        first = grid[0][0].i_flags
+        first, per_block = grid[0][0].i_flags, self._config.rows_per_block
         m.d.comb += [
             first.enable.eq(control.o_step),
             first.double.eq(step.double),
@@ -128,7 +128,7 @@ class SystolicArray(wiring.Component):
             first.select.eq(control.o_step & step.last),
         ]
         for row, blocks in enumerate(grid):
-            m.submodules[f"skew_row_{row}"] = skew = DelayLine(blocks[0].i_activations.shape(), row)
+            m.submodules[f"skew_row_{row}"] = skew = DelayLine(blocks[0].i_activations.shape(), row // per_block)
             m.d.comb += [skew.i.eq(step.words[row]), blocks[0].i_activations.eq(skew.o)]
             if row:
                 above = grid[row - 1][0].o_flags

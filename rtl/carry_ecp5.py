@@ -18,7 +18,7 @@ from typing import Any
 from amaranth.hdl import Const, Instance, Module, Signal
 
 HALVES_MAX = 24
-"""Greatest length of a chain that sums share: timing analysis takes it for one ripple, slots or not.
+"""Greatest length of the chains that sums share in a stage: timing analysis takes them for one ripple, slots or not.
 
 A popcount of 256 lanes, placed and routed alone (speed grade 6): 16 halves 1.70 LUT4 a lane and 298 MHz, 24 halves
 1.65 and 254 MHz, 48 halves 1.59 and 222 MHz.
@@ -57,13 +57,13 @@ def shift_add_half(i: Sequence[Any], shifted: Sequence[Any], kept: Any, shift: A
     )
 
 
-def add_sums(m: Module, sums: Sequence[Sequence[Half]]) -> list[list[Any]]:
+def add_sums(m: Module, sums: Sequence[Sequence[Half]], halves_max: int) -> list[list[Any]]:
     """The bits of each sum, carry out last. A sum is given as a slot with its carry in and the halves of its bits.
 
-    The sums, all of one length, share chains of up to ``HALVES_MAX`` halves.
+    The sums, all of one length, share chains of up to ``halves_max`` halves.
     """
     size = len(sums[0])
-    per_chain = max(1, (HALVES_MAX - 1) // size)
+    per_chain = max(1, (halves_max - 1) // size)
     found: list[list[Any]] = []
     for first in range(0, len(sums), per_chain):
         chain = [half for halves in sums[first : first + per_chain] for half in halves]

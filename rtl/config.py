@@ -19,7 +19,9 @@ class ArrayConfig:
 
     ``rows`` tokens × ``cols`` outputs; an element takes ``lanes`` inputs a step. ``serial``: one bit of each, and 1, 2,
     4 or 8 activation bits chosen at run time; ``parallel``: 8 bits of each. ``inputs_max``: greatest K.
-    ``cols_per_block``: elements of a row that share an activation register (the last block may be narrower).
+    ``cols_per_block``: elements of a row that share an activation register (the last block may be narrower);
+    ``rows_per_block``: elements of a column that share a weight register, their sums waiting for their turn instead.
+    ``levels_per_stage``: levels of adders between two registers of a dot product.
 
     Raises ``ValueError`` for a size that cannot be built, saying what would be right.
     """
@@ -31,9 +33,11 @@ class ArrayConfig:
     tech: Tech = "generic"
     inputs_max: int = 16384
     cols_per_block: int = 4
+    rows_per_block: int = 1
+    levels_per_stage: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("rows", "cols", "lanes", "inputs_max", "cols_per_block"):
+        for name in ("rows", "cols", "lanes", "inputs_max", "cols_per_block", "rows_per_block", "levels_per_stage"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, it must be at least 1")
         if self.lanes & (self.lanes - 1):
@@ -57,6 +61,8 @@ class ArrayConfig:
             tech=design.rtl.tech,
             inputs_max=design.rtl.inputs_max,
             cols_per_block=design.rtl.cols_per_block,
+            rows_per_block=design.rtl.rows_per_block,
+            levels_per_stage=design.rtl.levels_per_stage,
         )
 
     @property

@@ -16,7 +16,7 @@ class DotUnit(wiring.Component):
     """``o = Σ_i u_i ^ {w_i}`` over the lanes of a step, in which a weight flips every bit of its activation.
 
     Members: ``i_activations`` (In, lanes·word_bits), ``i_weights`` (In, lanes), ``o`` (Out, dot_bits; registered).
-    Latency ``dot_latency(lanes, activations)``, interval 1.
+    Latency ``dot_latency(lanes, levels_per_stage)``, interval 1.
     """
 
     interval = 1
@@ -34,16 +34,16 @@ class DotUnit(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from ``i_activations`` and ``i_weights`` to ``o``."""
-        return dot_latency(self._config.lanes, self._config.activations)
+        return dot_latency(self._config.lanes, self._config.levels_per_stage)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        lanes, tech = self._config.lanes, self._config.tech
-        if self._config.activations == "serial":
-            m.submodules.sum = unit = XorPopcount(lanes, tech)
+        config = self._config
+        if config.activations == "serial":
+            m.submodules.sum = unit = XorPopcount(config.lanes, config.tech, config.levels_per_stage)
             activations, weights = unit.i_a, unit.i_b
         else:
-            m.submodules.sum = unit = SignedSum(lanes, tech)
+            m.submodules.sum = unit = SignedSum(config.lanes, config.tech, config.levels_per_stage)
             activations, weights = unit.i_activations, unit.i_weights
         m.d.comb += [activations.eq(self.i_activations), weights.eq(self.i_weights), self.o.eq(unit.o)]
         return m

@@ -9,28 +9,29 @@ from amaranth.lib.wiring import In, Out
 from ..designs.pipeline import dot_latency
 from .accumulator import Accumulator
 from .config import ArrayConfig
+from .delay import DelayLine
 from .dot import DotUnit
 from .once import once
 
 
-@once("_config")
+@once("_config", "_wait")
 class Element(wiring.Component):
     """Mismatches of ``lanes`` weights and activations a step, added up over the steps of a pass.
 
     The flags come ``latency`` cycles after the words that they belong to, and ``o_sum`` stands with the flags: it is
-    the sum up to and including their step. Nothing here depends on where in the array the element lies.
+    the sum up to and including their step. ``wait``: cycles that each dot product waits for its turn to be added.
 
     Members:
         ``i_activations``: In, ``lanes · word_bits``, from registers; ``i_weights``: In, ``lanes``, from registers;
         ``i_enable``, ``i_double`` (idle in a parallel array), ``i_last``: In, 1 bit each, as of ``Accumulator``;
         ``o_sum``: Out, ``acc_bits``.
-    Latency ``dot_latency``, interval 1.
+    Latency ``dot_latency`` and ``wait``, interval 1.
     """
 
     interval = 1
 
-    def __init__(self, config: ArrayConfig) -> None:
-        self._config = config
+    def __init__(self, config: ArrayConfig, wait: int = 0) -> None:
+        self._config, self._wait = config, wait
         super().__init__(
             {
                 "i_activations": In(config.lanes * config.word_bits),
@@ -45,16 +46,18 @@ class Element(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from a step's words to the sum that contains them."""
-        return dot_latency(self._config.lanes, self._config.activations)
+        return dot_latency(self._config.lanes, self._config.levels_per_stage) + self._wait
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.dot = dot = DotUnit(self._config)
+        m.submodules.wait = wait = DelayLine(self._config.dot_bits, self._wait)
         m.submodules.accumulator = accumulator = Accumulator(self._config)
         m.d.comb += [
             dot.i_activations.eq(self.i_activations),
             dot.i_weights.eq(self.i_weights),
-            accumulator.i.eq(dot.o),
+            wait.i.eq(dot.o),
+            accumulator.i.eq(wait.o),
             accumulator.i_enable.eq(self.i_enable),
             accumulator.i_last.eq(self.i_last),
             self.o_sum.eq(accumulator.o_sum),

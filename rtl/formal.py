@@ -161,7 +161,9 @@ PROOFS = {
     "array_parallel": _array(
         ArrayConfig(rows=2, cols=1, lanes=1, inputs_max=1, cols_per_block=1, activations="parallel"), 10
     ),
-    "array_serial_blocks": _array(ArrayConfig(rows=2, cols=2, lanes=2, inputs_max=2, cols_per_block=1), 11),
+    "array_row_block": _array(
+        ArrayConfig(rows=2, cols=1, lanes=1, inputs_max=1, cols_per_block=1, rows_per_block=2), 10
+    ),
 }
 """What is proven, by name."""
 

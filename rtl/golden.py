@@ -253,6 +253,7 @@ def _cycles(config: ArrayConfig, case: Case) -> int | None:
         lanes=config.lanes,
         activations=config.activations,
         cols_per_block=config.cols_per_block,
+        levels_per_stage=config.levels_per_stage,
     )
     return int(cycles)
 

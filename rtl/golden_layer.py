@@ -398,5 +398,6 @@ def _cycles(config: EngineConfig, settings: Mapping[str, int]) -> int:
         lanes=array.lanes,
         activations=array.activations,
         cols_per_block=array.cols_per_block,
+        levels_per_stage=array.levels_per_stage,
     )
     return core_latency() + int(cycles)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -17,35 +19,43 @@ class XorPopcount(wiring.Component):
     A level of adders takes two sums of 2^k − 1 lanes and, as the carry in, one more lane: a sum of 2^(k+1) − 1 lanes,
     in which no code is wasted. One lane is left after log2(lanes) − 1 levels: the carry into a last adder of one word.
 
-    ``lanes``: a power of two; ``tech``: what it is built of.
+    ``lanes``: a power of two; ``tech``: what it is built of; ``levels_per_stage``: levels between two registers.
     Members: ``i_a``, ``i_b`` (In, ``lanes``; not registered here), ``o`` (Out, ``bit_length(lanes)``; registered).
-    Latency ``dot_latency(lanes, "serial")`` whatever the tech, interval 1.
+    Latency ``dot_latency(lanes, levels_per_stage)`` whatever the tech, interval 1.
     Raises ``ValueError`` where ``lanes`` is not a power of two.
     """
 
     interval = 1
 
-    def __init__(self, lanes: int, tech: Tech = "generic") -> None:
+    def __init__(self, lanes: int, tech: Tech = "generic", levels_per_stage: int = 1) -> None:
         if lanes < 1 or lanes & (lanes - 1):
             raise ValueError(f"lanes is {lanes}, it must be a power of two: each level of adders halves the words")
-        self._lanes, self._tech = lanes, tech
+        self._lanes, self._tech, self._levels_per_stage = lanes, tech, levels_per_stage
         super().__init__({"i_a": In(lanes), "i_b": In(lanes), "o": Out(lanes.bit_length())})
 
     @property
     def latency(self) -> int:
         """Cycles from ``i_a`` and ``i_b`` to ``o``."""
-        return dot_latency(self._lanes, "serial")
+        return dot_latency(self._lanes, self._levels_per_stage)
 
     def levels(self) -> list[Adders]:
         """The levels of adders, leaves first."""
         top = self._lanes.bit_length() - 1
+        add = partial(Adders, tech=self._tech, levels_per_stage=self._levels_per_stage)
         if top < 2:
-            return [Adders(1, 1, operands=self._lanes, flips=True, tech=self._tech)]
-        leaves = Adders(self._lanes // 4, 1, flips=True, carry_delay=0, tech=self._tech)
-        inner = [
-            Adders(self._lanes >> (level + 1), level, carry_delay=level - 1, tech=self._tech) for level in range(2, top)
+            return [add(1, 1, operands=self._lanes, flips=True)]
+        return [
+            add(self._lanes // 4, 1, flips=True, carry_delay=0),
+            *(
+                add(self._lanes >> (level + 1), level, carry_delay=self._registers_before(level))
+                for level in range(2, top)
+            ),
+            add(1, top, operands=1, carry_delay=self._registers_before(top)),
         ]
-        return [leaves, *inner, Adders(1, top, operands=1, carry_delay=top - 1, tech=self._tech)]
+
+    def _registers_before(self, level: int) -> int:
+        """Registers between the inputs and ``level``, the leaves being level 1."""
+        return (level - 1) // self._levels_per_stage
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -55,7 +65,7 @@ class XorPopcount(wiring.Component):
         m.d.comb += [
             leaves.i_words.eq(self.i_a[:taken]),
             leaves.i_flips.eq(self.i_b[:taken]),
-            self.o.eq(connect_levels(m, levels)),
+            self.o.eq(connect_levels(m, levels, self._levels_per_stage)),
         ]
         for adders in levels:
             if adders.carry_delay is not None:

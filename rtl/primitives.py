@@ -76,7 +76,7 @@ def xor_popcount(lanes: int, tech: Tech = "generic") -> Primitive:
             a, different = rng.getrandbits(lanes), _word(rng, lanes)
             yield {"i_a": a, "i_b": a ^ different}, different.bit_count()
 
-    latency = dot_latency(lanes, "serial")
+    latency = dot_latency(lanes, 1)
     return Primitive(lambda: XorPopcount(lanes, tech), lambda rng: _piped(latency, draw(rng)), tech=tech)
 
 
@@ -90,7 +90,7 @@ def signed_sum(lanes: int, tech: Tech = "generic") -> Primitive:
             flipped = bytes(value ^ (255 * (weights >> lane & 1)) for lane, value in enumerate(added))
             yield {"i_activations": int.from_bytes(flipped, "little"), "i_weights": weights}, sum(added)
 
-    latency = dot_latency(lanes, "parallel")
+    latency = dot_latency(lanes, 1)
     return Primitive(lambda: SignedSum(lanes, tech), lambda rng: _piped(latency, draw(rng)), tech=tech)
 
 

@@ -294,7 +294,7 @@ def _totals(h: Harness, config: ArrayConfig, row: int, is_step: Any) -> Any:
         with h.m.If(is_step):
             h.m.d.sync += exact.eq(Mux(steps.last, 0, total))
         delayed = exact
-        for _ in range(1 + row + column // config.cols_per_block + dot_latency(config.lanes, config.activations)):
+        for _ in range(1 + row + column // config.cols_per_block + dot_latency(config.lanes, config.levels_per_stage)):
             delayed = h.before(delayed)
         h.claim(h.inner[_accumulator(row, column, config)] == delayed)
         totals.append(total)

@@ -21,6 +21,7 @@ SHAPE = st.fixed_dictionaries(
         "lanes": st.sampled_from([1, 2, 4, 64]),
         "activations": st.sampled_from(["serial", "parallel"]),
         "cols_per_block": st.integers(1, 5),
+        "levels_per_stage": st.integers(1, 4),
     }
 )
 LAYER = st.fixed_dictionaries(
@@ -32,6 +33,10 @@ LAYER = st.fixed_dictionaries(
         "bits": st.sampled_from([1, 2, 4, 8]),
     }
 )
+
+
+def latency_of(shape):
+    return array_latency(**{name: size for name, size in shape.items() if name != "activations"})
 
 
 def walked_cycles(shape, layer):
@@ -47,7 +52,7 @@ def walked_cycles(shape, layer):
                 if previous_end is not None:
                     now = max(now, previous_end + previous_height)
                 previous_end, previous_height = now, height
-                last_row = now + array_latency(**shape) + height - 1
+                last_row = now + latency_of(shape) + height - 1
     return last_row
 
 
@@ -69,10 +74,14 @@ def test_steps_of_a_pass_in_both_modes():
     assert pass_steps(65, 8, 64, "parallel") == 2
 
 
-@pytest.mark.parametrize("activations", ["serial", "parallel"])
 @pytest.mark.parametrize(("lanes", "cycles"), [(1, 1), (2, 1), (4, 2), (64, 6)])
-def test_a_dot_product_takes_a_cycle_for_each_level_of_its_tree(activations, lanes, cycles):
-    assert dot_latency(lanes, activations) == cycles
+def test_a_dot_product_takes_a_cycle_for_each_level_of_its_tree(lanes, cycles):
+    assert dot_latency(lanes, 1) == cycles
+
+
+@pytest.mark.parametrize(("lanes", "levels_per_stage", "cycles"), [(1, 2, 1), (4, 2, 1), (8, 2, 2), (64, 4, 2)])
+def test_levels_of_a_stage_share_its_cycle(lanes, levels_per_stage, cycles):
+    assert dot_latency(lanes, levels_per_stage) == cycles
 
 
 @pytest.mark.parametrize(("count", "levels"), [(1, 1), (2, 1), (3, 2), (8, 2), (9, 3), (32, 3), (33, 4)])
@@ -81,8 +90,8 @@ def test_select_levels_take_two_words_then_four(count, levels):
 
 
 def test_latency_of_an_array_adds_up_its_stages():
-    shape = {"rows": 8, "cols": 10, "lanes": 64, "activations": "serial", "cols_per_block": 4}
-    assert array_latency(**shape) == 3 + dot_latency(64, "serial") + 2 + 2
+    shape = {"rows": 8, "cols": 10, "lanes": 64, "cols_per_block": 4, "levels_per_stage": 2}
+    assert array_latency(**shape) == 3 + dot_latency(64, 2) + 2 + 2
 
 
 @pytest.mark.parametrize(("rows", "latency"), [(1, 5), (8, 10), (8, 6), (8, 7), (16, 15)])

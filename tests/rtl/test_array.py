@@ -19,6 +19,12 @@ CONFIGS = {
     "one-row": ArrayConfig(rows=1, cols=4, lanes=8, inputs_max=64),
     "three-levels-of-rows": ArrayConfig(rows=9, cols=2, lanes=2, inputs_max=64),
     "parallel": ArrayConfig(rows=4, cols=3, lanes=4, activations="parallel", cols_per_block=2, inputs_max=64),
+    "rows-in-blocks": ArrayConfig(rows=7, cols=3, lanes=8, cols_per_block=2, rows_per_block=3, inputs_max=64),
+    "one-block-of-rows": ArrayConfig(rows=4, cols=2, lanes=4, rows_per_block=64, inputs_max=64),
+    "two-levels-a-stage": ArrayConfig(rows=3, cols=3, lanes=16, levels_per_stage=2, rows_per_block=2, inputs_max=64),
+    "parallel-deep-stages": ArrayConfig(
+        rows=3, cols=3, lanes=8, activations="parallel", levels_per_stage=2, rows_per_block=2, inputs_max=64
+    ),
     "parallel-one-lane": ArrayConfig(rows=5, cols=2, lanes=1, activations="parallel", inputs_max=64),
 }
 configs = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
@@ -159,7 +165,8 @@ def run(config, passes, *, offered=1.0, weights_offered=1.0, taken=lambda rng, c
 
 
 def shape_of(config):
-    return {name: getattr(config, name) for name in ("rows", "cols", "lanes", "activations", "cols_per_block")}
+    names = ("rows", "cols", "lanes", "cols_per_block", "levels_per_stage")
+    return {name: getattr(config, name) for name in names}
 
 
 def stated_latency(config):
@@ -227,7 +234,7 @@ def test_a_layer_takes_the_cycles_of_the_closed_form(config, layer):
     passes = [random_pass(rng, config, inputs, bits, height) for height in heights for _ in range(per_tile)]
     trace = run(config, passes)
     assert rows_of(trace) == expected_rows(passes)
-    assert trace.cycles == layer_cycles(tokens, outputs, inputs, planes, bits, **shape_of(config))
+    assert trace.cycles == layer_cycles(tokens, outputs, inputs, planes, bits, activations=config.activations, **shape_of(config))
 
 
 @configs

@@ -22,6 +22,7 @@ from xnorscan.rtl.verilog import to_verilog
 BENCH, TOP = "xnorscan.rtl.bench.array_bench", "xnorscan_array"
 TEXT = b'"""Least squares."""\n\nimport math\n\n\ndef norm(values):\n    return math.sqrt(sum(v * v for v in values))\n'
 SERIAL = ArrayConfig(rows=2, cols=3, lanes=8, inputs_max=512, cols_per_block=2)
+BLOCKS = replace(SERIAL, rows=5, rows_per_block=2, levels_per_stage=2)
 PARALLEL = ArrayConfig(rows=3, cols=4, lanes=8, activations="parallel", inputs_max=512, cols_per_block=4)
 ROW = ArrayConfig(rows=1, cols=5, lanes=16, inputs_max=512, cols_per_block=4)
 COVERED = {"serial": SERIAL, "parallel": PARALLEL}
@@ -80,7 +81,7 @@ def test_functional_coverage_is_whole(covering: dict[str, Result]) -> None:
     assert len(alone.missing) == len(BINS) * 4 // 5, "a parallel array takes 8 bits only"
 
 
-@pytest.mark.parametrize("config", [SERIAL, PARALLEL, ROW], ids=["serial", "parallel", "row"])
+@pytest.mark.parametrize("config", [SERIAL, BLOCKS, PARALLEL, ROW], ids=["serial", "blocks", "parallel", "row"])
 def test_cycles_are_the_closed_form(bench: Bench, config: ArrayConfig) -> None:
     result = bench(config, full_rate(config, 2))
     assert result.passed, result.message
@@ -144,6 +145,10 @@ WIDER = [
     ),
     ArrayConfig(rows=3, cols=8, lanes=8, inputs_max=16384, cols_per_block=1),
     ArrayConfig(rows=3, cols=8, lanes=8, inputs_max=100, cols_per_block=8),
+    ArrayConfig(rows=6, cols=5, lanes=16, inputs_max=4096, rows_per_block=4, levels_per_stage=2),
+    ArrayConfig(
+        rows=5, cols=3, lanes=16, activations="parallel", inputs_max=4096, rows_per_block=2, levels_per_stage=3
+    ),
 ]
 
 

@@ -10,10 +10,13 @@ from xnorscan.rtl.config import ArrayConfig
 
 @pytest.mark.parametrize("activations", ["serial", "parallel"])
 @pytest.mark.parametrize("width", [1, 3])
-def test_a_step_reaches_the_neighbours_and_the_sums_in_the_stated_cycles(activations, width):
-    config = ArrayConfig(rows=1, cols=4, lanes=8, activations=activations, inputs_max=8)
+@pytest.mark.parametrize("levels_per_stage", [1, 2])
+def test_a_step_reaches_the_neighbours_and_the_sums_in_the_stated_cycles(activations, width, levels_per_stage):
+    config = ArrayConfig(
+        rows=1, cols=4, lanes=8, activations=activations, inputs_max=8, levels_per_stage=levels_per_stage
+    )
     dut, passed, selected = Block(config, width), [], []
-    assert dut.latency == 1 + dot_latency(config.lanes, config.activations)
+    assert dut.latency == 1 + dot_latency(config.lanes, levels_per_stage)
     greatest = (1 << 8 * config.word_bits) - 1
     step = {"enable": 1, "double": 0, "last": 1, "select": 1}
 

@@ -14,6 +14,8 @@ REFUSED = {
     "no lanes": ({"lanes": 0}, "lanes is 0, it must be at least 1"),
     "inputs": ({"inputs_max": 0}, "inputs_max is 0, it must be at least 1"),
     "block": ({"cols_per_block": 0}, "cols_per_block is 0, it must be at least 1"),
+    "row block": ({"rows_per_block": 0}, "rows_per_block is 0, it must be at least 1"),
+    "stage": ({"levels_per_stage": 0}, "levels_per_stage is 0, it must be at least 1"),
     "lanes": ({"lanes": 12}, "lanes is 12, it must be a power of two: a memory word of lanes is addressed"),
     "activations": ({"activations": "both"}, "activations is 'both', it must be serial or parallel"),
     "too wide": (
@@ -58,7 +60,8 @@ def test_the_sizes_of_a_design():
             config = ArrayConfig.of_design(design)
             assert (config.rows, config.cols, config.lanes) == (design.rows, design.cols, design.lanes)
             assert (config.activations, config.tech) == (design.activations, design.rtl.tech)
-            assert (config.inputs_max, config.cols_per_block) == (design.rtl.inputs_max, design.rtl.cols_per_block)
+            for name in ("inputs_max", "cols_per_block", "rows_per_block", "levels_per_stage"):
+                assert getattr(config, name) == getattr(design.rtl, name)
 
 
 @pytest.mark.parametrize(

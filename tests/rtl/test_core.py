@@ -244,6 +244,7 @@ class Bench:
             lanes=array.lanes,
             activations=array.activations,
             cols_per_block=array.cols_per_block,
+            levels_per_stage=array.levels_per_stage,
         )
 
 

@@ -14,8 +14,9 @@ from xnorscan.rtl.dot import DotUnit
 
 @pytest.mark.parametrize("activations", ["serial", "parallel"])
 @pytest.mark.parametrize("lanes", [1, 2, 16, 64])
-def test_the_sum_of_flipped_activations(activations: str, lanes: int) -> None:
-    config = ArrayConfig(rows=1, cols=1, lanes=lanes, activations=activations)
+@pytest.mark.parametrize("levels_per_stage", [1, 2, 5])
+def test_the_sum_of_flipped_activations(activations: str, lanes: int, levels_per_stage: int) -> None:
+    config = ArrayConfig(rows=1, cols=1, lanes=lanes, activations=activations, levels_per_stage=levels_per_stage)
     bits = config.word_bits
     source = random.Random(lanes)
     words = [(source.getrandbits(lanes * bits), source.getrandbits(lanes)) for _ in range(30)]
@@ -31,6 +32,6 @@ def test_the_sum_of_flipped_activations(activations: str, lanes: int) -> None:
 @pytest.mark.parametrize("activations", ["serial", "parallel"])
 @pytest.mark.parametrize(("lanes", "latency"), [(1, 1), (2, 1), (4, 2), (8, 3), (16, 4), (64, 6), (256, 8)])
 def test_latency_is_a_register_for_each_halving_of_the_lanes(activations: str, lanes: int, latency: int) -> None:
-    assert dot_latency(lanes, activations) == latency
+    assert dot_latency(lanes, 1) == latency
     for tech in ("generic", "ecp5", "ice40"):
         assert DotUnit(ArrayConfig(rows=1, cols=1, lanes=lanes, activations=activations, tech=tech)).latency == latency

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rtl.dot_bench import outputs_of
 from xnorscan.designs.pipeline import dot_latency
+from xnorscan.rtl.config import Tech
 from xnorscan.rtl.popcount import XorPopcount
 
 
@@ -36,14 +37,16 @@ def test_each_lane_counts_one_whatever_the_word(lanes: int) -> None:
 @given(st.sampled_from([8, 64, 256]), st.integers(0, 2**32))
 def test_random_words_one_a_cycle(lanes: int, seed: int) -> None:
     source = random.Random(seed)
-    _check(XorPopcount(lanes), [(source.getrandbits(lanes), source.getrandbits(lanes)) for _ in range(12)])
+    dut = XorPopcount(lanes, levels_per_stage=source.choice([1, 2, 3, 8]))
+    _check(dut, [(source.getrandbits(lanes), source.getrandbits(lanes)) for _ in range(12)])
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 8, 64, 256])
 @pytest.mark.parametrize("tech", ["generic", "ecp5", "ice40"])
-def test_latency_and_interval_are_those_of_the_pipeline(lanes: int, tech: str) -> None:
-    dut = XorPopcount(lanes, tech)
-    assert dut.latency == dot_latency(lanes, "serial")
+@pytest.mark.parametrize("levels_per_stage", [1, 2])
+def test_latency_and_interval_are_those_of_the_pipeline(lanes: int, tech: Tech, levels_per_stage: int) -> None:
+    dut = XorPopcount(lanes, tech, levels_per_stage)
+    assert dut.latency == dot_latency(lanes, levels_per_stage)
     assert dut.interval == 1
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rtl.dot_bench import outputs_of
 from xnorscan.designs.pipeline import dot_latency
+from xnorscan.rtl.config import Tech
 from xnorscan.rtl.signed_sum import SignedSum
 
 
@@ -40,9 +41,10 @@ def test_random_words_one_a_cycle(lanes: int, seed: int) -> None:
 
 @pytest.mark.parametrize("lanes", [1, 2, 16, 64])
 @pytest.mark.parametrize("tech", ["generic", "ecp5", "ice40"])
-def test_latency_and_interval_are_those_of_the_pipeline(lanes: int, tech: str) -> None:
-    dut = SignedSum(lanes, tech)
-    assert dut.latency == dot_latency(lanes, "parallel")
+@pytest.mark.parametrize("levels_per_stage", [1, 2])
+def test_latency_and_interval_are_those_of_the_pipeline(lanes: int, tech: Tech, levels_per_stage: int) -> None:
+    dut = SignedSum(lanes, tech, levels_per_stage)
+    assert dut.latency == dot_latency(lanes, levels_per_stage)
     assert dut.interval == 1
 
 
