@@ -85,10 +85,13 @@ def layer_cycles(
 MEMORY_LATENCY = 2
 """Cycles from an address to the word of an on-chip memory: its array, then its output register."""
 
-SPREAD_LATENCY = 2
-"""Cycles on the wires to memories that lie all over the chip and from them to the array, a register at either end."""
+ADDRESS_WIRE_LATENCY = 2
+"""Registers on the way of an address to each of the memories that lie all over the chip."""
+
+WORD_WIRE_LATENCY = 1
+"""Registers on the way of a word from there to the array."""
 
 
 def core_latency() -> int:
     """Cycles from the core's start to its first step, operands on chip: loops, address register, memories, wires."""
-    return 2 + MEMORY_LATENCY + SPREAD_LATENCY
+    return 2 + ADDRESS_WIRE_LATENCY + MEMORY_LATENCY + WORD_WIRE_LATENCY

@@ -79,7 +79,7 @@ def layer() -> Picture:
 
 
 def array() -> Picture:
-    """Rows, blocks of columns, skew, select trees, deskew, FIFO; beside it one element."""
+    """Rows, blocks of columns, skew, select trees, FIFOs; beside it one element."""
     title = "The array: skewed in, so that a tree per column can read it out row by row"
     s = Sheet(
         108,
@@ -114,19 +114,19 @@ def array() -> Picture:
             for y in bottoms:
                 s.wire((out, y + 2.2), (out, 14.6), colour=VERMILLION, width=1.0)
             s.shape((out - 2.3, 14.6), (out + 1.1, 14.6), (out + 0.2, 11.8), (out - 1.4, 11.8), colour=VERMILLION)
-            s.wire((out - 0.6, 11.8), (out - 0.6, 4.4), colour=VERMILLION)
-            for step in range(2 - block):
-                s.box(out - 1.6, 8.6 - 2.9 * step, 2, 2, colour=VERMILLION)
+            s.wire((out - 0.6, 11.8), (out - 0.6, 9.2), colour=VERMILLION)
+        s.box(x + 1, 5.8, w - 1, 3.4, "FIFO", colour=VERMILLION)
+        s.wire((x + 6.5, 5.8), (x + 6.5, 2.7), colour=VERMILLION)
     s.text(lefts[0] - 1.4, 55.4, "weights: a word of lanes bits for every column", align="left")
     s.text(1, 47.6, "activations: a word\nfor every row", align="left")
     s.text(1, 13.2, "select trees:\na word of each row", align="left")
-    s.text(1, 8, "deskew", align="left")
-    s.box(lefts[0], 1, lefts[2] + w - lefts[0], 3.4, "output FIFO: one row of all columns a beat", colour=VERMILLION)
-    s.wire((lefts[2] + w, 2.7), (69, 2.7), colour=VERMILLION)
+    s.text(1, 7.5, "a FIFO per block", align="left")
+    s.text(1, 2.7, "a row of all columns a beat", align="left")
+    s.wire((lefts[0] + 5.5, 2.7), (69, 2.7), colour=VERMILLION)
     _element(s)
     return s.finish(
         "array", "Activations enter rows from the left, each row one cycle later; weights enter blocks of "
-        "columns from the top, each block one cycle later; select trees below read the rows in turn into a FIFO.",
+        "columns from the top, each block one cycle later; select trees below read the rows in turn into FIFOs.",
     )  # fmt: skip
 
 
@@ -137,11 +137,11 @@ def _element(s: Sheet) -> None:
     s.box(83.5, 44, 7, 4.5, "flags", colour=PURPLE, size=7.6)
     s.box(93, 44, 12, 4.5, "weights", colour=GREEN, size=7.6)
     s.text(107 - 1, 50, "registers", align="right", colour=MUTED, size=7.6)
-    s.box(75.5, 33.5, 27, 5.6, "XOR and a tree of adders,\na register behind every level", colour=VERMILLION, size=7.8)
+    s.box(75.5, 33.5, 27, 5.6, "XOR and a tree of adders,\nregisters behind its levels", colour=VERMILLION, size=7.8)
     s.wire((77.2, 44), (77.2, 39.1), colour=BLUE)
     s.wire((99, 44), (99, 39.1), colour=GREEN)
     s.wire((87, 44), (87, 42.5), (73.2, 42.5), (73.2, 30.7), colour=PURPLE)
-    s.box(72.2, 24.2, 9, 6.5, "delay, once\nper block", colour=PURPLE, size=7.4)
+    s.box(72.2, 24.2, 9, 6.5, "per block,\nlast cycle\nper element", colour=PURPLE, size=7.4)
     s.wire((91, 33.5), (91, 30), colour=VERMILLION)
     s.text(92, 31.7, "mismatches", align="left", size=7.6, colour=MUTED)
     s.box(87, 26, 8, 4, "+", colour=VERMILLION, size=11)

@@ -116,6 +116,7 @@ class Row:
     late: int = 0
 
 
+FIRST, SECOND = "block_0_0.element_0", "block_1_0.element_0"
 INPUTS = ("i_activations__valid", "i_activations__payload.last")
 GROUPS = (
     ("", (Row("clk", "clk"),)),
@@ -132,19 +133,19 @@ GROUPS = (
         Row("words[0]", "i_weights__payload.words[0]", *INPUTS, hexadecimal=True),
     )),
     ("row 0, column 0", (
-        Row("enable", "block_0_0.o.enable"),
-        Row("double", "block_0_0.o.double"),
-        Row("last", "block_0_0.o.last"),
-        Row("acc", "block_0_0.element_0.accumulator.acc", "block_0_0.o.enable", "block_0_0.o.last"),
-        Row("o_sum", "block_0_0.o_sums[0]", "block_0_0.o.enable", "block_0_0.o.last"),
-        Row("select", "block_0_0.o_select"),
+        Row("enable", f"{FIRST}.flags.enable"),
+        Row("double", f"{FIRST}.flags.double"),
+        Row("last", f"{FIRST}.flags.last"),
+        Row("acc", f"{FIRST}.accumulator.acc", f"{FIRST}.flags.enable", f"{FIRST}.flags.last"),
+        Row("o_sum", "block_0_0.o_sums[0]", f"{FIRST}.flags.enable", f"{FIRST}.flags.last"),
+        Row("select", f"{FIRST}.o_select"),
     )),
     ("row 1, column 0", (
-        Row("o_sum", "block_1_0.o_sums[0]", "block_1_0.o.enable", "block_1_0.o.last"),
-        Row("select", "block_1_0.o_select"),
+        Row("o_sum", "block_1_0.o_sums[0]", f"{SECOND}.flags.enable", f"{SECOND}.flags.last"),
+        Row("select", f"{SECOND}.o_select"),
     )),
     ("tree of column 0", (
-        Row("o", "tree_0.o", "tree_0.any", "block_1_0.o_select", late=1),
+        Row("o", "tree_0.o", "tree_0.any", f"{SECOND}.o_select", late=1),
     )),
     ("o", (
         Row("valid", "o__valid"),
@@ -163,7 +164,7 @@ def waveform() -> Picture:
     found = waves()
     first = _ones(found, INPUTS[0])[0] - 1
     found = {path: values[first:] for path, values in found.items()}
-    found["tree_0.any"] = [a | b for a, b in zip(found["block_0_0.o_select"], found["block_1_0.o_select"], strict=True)]
+    found["tree_0.any"] = [a | b for a, b in zip(found[f"{FIRST}.o_select"], found[f"{SECOND}.o_select"], strict=True)]
     ends, leaves = _ones(found, INPUTS[1]), _ones(found, "o__valid")
     shown, steps, latency = leaves[-1] + 2, len(_ones(found, INPUTS[0])), leaves[0] - ends[0]
     title = f"Simulated: {PASSES} passes of {steps // PASSES} steps follow each other without a bubble"

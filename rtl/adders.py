@@ -20,9 +20,10 @@ class Adders(wiring.Component):
 
         o[n] = Σ_k (word[n + k·count] ^ {width{flip[n + k·count]}}) + (carry[n] ^ carry_flip[n])    k < operands
 
-    ``operands``: 1 or 2. ``levels_per_stage``: levels that share a cycle, and its time for carries. ``flips``: whether words are flipped. ``carry_delay``: cycles that the carries wait here for
+    ``operands``: 1 or 2. ``flips``: whether words are flipped. ``carry_delay``: cycles that the carries wait here for
     the words of their level, or ``None`` for no carries. ``tech``: on ``"ecp5"`` carry chains that several sums share
     and that XOR for nothing; elsewhere what synthesis makes of ``+`` (a carry of the iCE40 takes raw bits only).
+    ``levels_per_stage``: levels that share a cycle, and the length of its chains.
 
     Members (a vector's item 0 lies in the low bits): ``i_words`` (In, operands·count·width), ``i_flips`` (In,
     operands·count, if ``flips``), ``i_carries`` and ``i_carry_flips`` (In, count, if there are carries),

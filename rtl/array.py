@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from amaranth import Cat, Module
+from amaranth import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -59,8 +59,8 @@ class SystolicArray(wiring.Component):
         ``i_weights``: In, stream of ``weight_step(config)``, one for each step of activations;
         ``o``: Out, stream of ``raw_row(config)``, ``height`` of them a pass, row 0 first.
         ``ready`` of each input depends on ``valid`` of the other and on ``last``, on nothing else from outside.
-    ``ahead``: cycles before a step at which whoever feeds the array knows that it will be taken (``ArrayCore``): room
-    behind the array for the rows of that time as well.
+    ``ahead``: cycles between the array and whoever decides in its place which steps it takes (``ArrayCore``), there and
+    back: room behind the array for the rows of that time as well.
     Latency ``array_latency`` from a last step to row 0, interval 1.
     """
 
@@ -93,7 +93,6 @@ class SystolicArray(wiring.Component):
         m = Module()
         config = self._config
         m.submodules.control = control = PassControl(config.rows, self.capacity)
-        m.submodules.fifo = fifo = StreamFifo(raw_row(config), self.capacity, config.tech)
         grid = [[Block(config, len(columns), row) for columns in self._columns] for row in range(config.rows)]
         for row, blocks in enumerate(grid):
             for column, block in enumerate(blocks):
@@ -101,8 +100,7 @@ class SystolicArray(wiring.Component):
         self._join(m, control)
         self._feed_rows(m, grid, control)
         self._feed_columns(m, grid)
-        self._drain(m, grid, control, fifo)
-        wiring.connect(m, fifo.o, wiring.flipped(self.o))
+        self._drain(m, grid, control)
         m.d.comb += control.i_freed.eq(self.o.valid & self.o.ready)
         return m
 
@@ -150,26 +148,40 @@ class SystolicArray(wiring.Component):
             for above, below in pairwise(grid):
                 m.d.comb += below[index].i_weights.eq(above[index].o_weights)
 
-    def _drain(self, m: Module, grid: list[list[Block]], control: PassControl, fifo: StreamFifo) -> None:
-        """The rows of every column through its select tree, the block columns back in step, all into the FIFO."""
+    def _drain(self, m: Module, grid: list[list[Block]], control: PassControl) -> None:
+        """The rows of every column through its select tree into the FIFO of its block column.
+
+        A row enters the FIFO of the last block column last: it may leave as soon as it has come there.
+        """
+        config, fifos = self._config, []
         for index, columns in enumerate(self._columns):
+            row = data.StructLayout({"raw": data.ArrayLayout(config.acc_bits, len(columns)), "last": 1})
+            m.submodules[f"fifo_{index}"] = fifo = StreamFifo(row, self.capacity, config.tech)
+            fifos.append(fifo)
             blocks = [row[index] for row in grid]
-            shape = data.ArrayLayout(self._config.acc_bits, len(columns))
-            m.submodules[f"deskew_column_{index}"] = deskew = DelayLine(shape, len(self._columns) - 1 - index)
             for place, column in enumerate(columns):
-                m.submodules[f"tree_{column}"] = tree = SelectTree(self._config.rows, self._config.acc_bits)
+                m.submodules[f"tree_{column}"] = tree = SelectTree(config.rows, config.acc_bits)
                 m.d.comb += [
-                    tree.i_select.eq(Cat(block.o_select for block in blocks)),
+                    tree.i_select.eq(Cat(block.o_select[place] for block in blocks)),
                     *(tree.i[row].eq(block.o_sums[place]) for row, block in enumerate(blocks)),
-                    deskew.i[place].eq(tree.o),
-                    fifo.i.payload.raw[column].eq(deskew.o[place]),
+                    fifo.i.payload.raw[place].eq(tree.o),
+                    self.o.payload.raw[column].eq(fifo.o.payload.raw[place]),
                 ]
-        # The marks of a row wait for as long as the row takes from its selection to the FIFO.
-        waits = self.latency - control.latency - fifo.latency
-        m.submodules.marks = marks = DelayLine(data.StructLayout({"valid": 1, "last": 1}), waits, init={})
-        m.d.comb += [
-            marks.i.valid.eq(control.o_row),
-            marks.i.last.eq(control.o_row_last),
-            fifo.i.valid.eq(marks.o.valid),
-            fifo.i.payload.last.eq(marks.o.last),
-        ]
+        last = fifos[-1]
+        self._mark(m, control, fifos)
+        m.d.comb += [self.o.valid.eq(last.o.valid), self.o.payload.last.eq(last.o.payload.last)]
+        m.d.comb += [fifo.o.ready.eq(self.o.ready & last.o.valid) for fifo in fifos]
+
+    def _mark(self, m: Module, control: PassControl, fifos: list[StreamFifo]) -> None:
+        """The marks of a row wait for as long as the row takes from its selection to each FIFO."""
+        mark = Signal(data.StructLayout({"valid": 1, "last": 1}))
+        m.d.comb += [mark.valid.eq(control.o_row), mark.last.eq(control.o_row_last)]
+        waits = self.latency - control.latency - fifos[0].latency - (len(fifos) - 1)
+        for index, fifo in enumerate(fifos):
+            m.submodules[f"marks_{index}"] = marks = DelayLine(mark.shape(), 1 if index else waits, init={})
+            m.d.comb += [
+                marks.i.eq(mark),
+                fifo.i.valid.eq(marks.o.valid),
+                fifo.i.payload.last.eq(marks.o.last),
+            ]
+            mark = marks.o

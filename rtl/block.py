@@ -9,16 +9,7 @@ from amaranth.lib.wiring import In, Out
 from ..designs.pipeline import dot_latency
 from .config import ArrayConfig
 from .delay import DelayLine
-from .element import Element
-
-FLAGS = data.StructLayout({"enable": 1, "double": 1, "last": 1, "select": 1})
-"""What travels with an activation word.
-
-``enable``: there is a step; ``double``: the sums are doubled before it; ``last``: the pass ends with it; ``select``:
-this row's sums leave with it.
-"""
-CLEAR = {"enable": 1, "last": 1}
-"""What every register of flags holds after a reset, so that each accumulator is cleared by the way passes end."""
+from .element import CLEAR, FLAGS, Element
 
 
 class Block(wiring.Component):
@@ -32,7 +23,7 @@ class Block(wiring.Component):
         ``i_activations``, ``o_activations``: In and Out, ``lanes · word_bits``;
         ``i_weights``, ``o_weights``: In and Out, ``width`` × ``lanes``;
         ``i_flags``, ``o_flags``: In and Out, ``FLAGS``;
-        ``o_sums``: Out, ``width`` × ``acc_bits``; ``o_select``: Out, 1 bit: ``o_sums`` are results that leave now.
+        ``o_sums``: Out, ``width`` × ``acc_bits``; ``o_select``: Out, ``width``: results that leave now.
     Latency 1 to the neighbours (weights: 0 where the block has no registers of them), ``latency`` from flags to sums;
     interval 1.
     """
@@ -51,7 +42,7 @@ class Block(wiring.Component):
                 "o_weights": Out(weights),
                 "o_flags": Out(FLAGS),
                 "o_sums": Out(data.ArrayLayout(config.acc_bits, width)),
-                "o_select": Out(1),
+                "o_select": Out(self._width),
             }
         )
         wait = row - row // config.rows_per_block
@@ -74,16 +65,15 @@ class Block(wiring.Component):
             m.d.comb += weights.eq(self.i_weights)
         m.d.comb += [self.o_activations.eq(activations), self.o_weights.eq(weights), self.o_flags.eq(flags)]
 
-        m.submodules.delay = delay = DelayLine(FLAGS, self.latency - 1, CLEAR)
-        m.d.comb += [delay.i.eq(flags), self.o_select.eq(delay.o.select)]
+        m.submodules.delay = delay = DelayLine(FLAGS, self.latency - 2, CLEAR)
+        m.d.comb += delay.i.eq(flags)
         for column, element in enumerate(self._elements):
             m.submodules[f"element_{column}"] = element
             m.d.comb += [
                 element.i_activations.eq(activations),
                 element.i_weights.eq(weights[column]),
-                element.i_enable.eq(delay.o.enable),
-                element.i_double.eq(delay.o.double),
-                element.i_last.eq(delay.o.last),
+                element.i_flags.eq(delay.o),
                 self.o_sums[column].eq(element.o_sum),
+                self.o_select[column].eq(element.o_select),
             ]
         return m

@@ -77,7 +77,7 @@ class ArrayCore(wiring.Component):
         m = Module()
         m.submodules.weights = self._weights
         m.submodules.activations = self._activations
-        m.submodules.array = array = SystolicArray(self._config.array, ahead=self._weights.latency)
+        m.submodules.array = array = SystolicArray(self._config.array, ahead=self._weights.latency + 1)
         m.submodules.sequencer = sequencer = Sequencer(self._config)
         start, step = Signal(), Signal()
         m.d.comb += [
@@ -118,13 +118,14 @@ class ArrayCore(wiring.Component):
         m.submodules.gate = gate = PassControl(config.rows, array.capacity)
         flags = data.StructLayout({"valid": 1, "double": 1, "last": 1, "height": range(config.rows + 1)})
         m.submodules.flags = beside = DelayLine(flags, self._weights.latency, init={})
-        asked, read = steps.payload, beside.o
+        asked, read, freed = steps.payload, beside.o, Signal()
+        m.d.sync += freed.eq(array.o.valid & array.o.ready)
         m.d.comb += [
             gate.i_activations.eq(steps.valid),
             gate.i_weights.eq(1),
             gate.i_last.eq(asked.last),
             gate.i_height.eq(asked.height),
-            gate.i_freed.eq(array.o.valid & array.o.ready),
+            gate.i_freed.eq(freed),
             steps.ready.eq(gate.o_activations),
             beside.i.valid.eq(gate.o_step),
             step.eq(read.valid),

@@ -11,13 +11,15 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..designs.pipeline import MEMORY_LATENCY, SPREAD_LATENCY
+from ..designs.pipeline import ADDRESS_WIRE_LATENCY, MEMORY_LATENCY, WORD_WIRE_LATENCY
 from .config import Tech
 from .delay import DelayLine
 from .ebr import DEEPEST, Access, add_ebr, add_spram
 
 _ECP5_DISTRIBUTED_WORDS = 64
 """Up to this depth a memory of the ECP5 lies in LUTs: a block RAM has 512 words, however few are used."""
+_BANKS_PER_GROUP = 4
+"""Banks that share the registers of a write where the memory is spread."""
 _ICE40_BLOCK_WORDS = 2048
 """Words of an iCE40 block RAM in its narrowest shape; deeper memories are single-port RAMs."""
 
@@ -87,14 +89,14 @@ class Ram(wiring.Component):
 class BankedRam(wiring.Component):
     """Words of ``width`` bits, written in banks of ``bank_width`` (the last may be narrower), read whole.
 
-    A write is registered at the entry: its word can be read from the second cycle after it on.
+    A write is registered at the entry: its word can be read from the second cycle after it on (``spread``: third).
 
     Members:
       ``i_write``: In, {enable, bank, address, data (bank_width)}; ``i_enable``: In, 1; ``i_address``: In;
       ``o``: Out, ``width``: bank b in bits b · bank_width and up.
-    ``spread``: each bank has registers of its own for its address and its word, so that the banks may lie far apart;
-    these are not held, ``i_enable`` stays 1.
-    Latency 2 (enabled cycles), ``spread`` 4; interval 1. Raises as ``Ram`` does.
+    ``spread``: each bank has registers of its own for its address and its word, and so do groups of banks for writes:
+    the banks may lie far apart. These are not held, ``i_enable`` stays 1.
+    Latency 2 (enabled cycles), ``spread`` 5; interval 1. Raises as ``Ram`` does.
     """
 
     interval = 1
@@ -102,7 +104,8 @@ class BankedRam(wiring.Component):
     def __init__(
         self, width: int, bank_width: int, depth: int, tech: Tech = "generic", *, spread: bool = False
     ) -> None:
-        self._wire = SPREAD_LATENCY // 2 if spread else 0
+        self._address_wire, self._word_wire = (ADDRESS_WIRE_LATENCY, WORD_WIRE_LATENCY) if spread else (0, 0)
+        self._is_spread = spread
         lows = range(0, width, bank_width)
         self._banks = [Ram(min(bank_width, width - low), depth, tech) for low in lows]
         write = {"enable": 1, "bank": range(len(lows)), "address": range(depth), "data": min(bank_width, width)}
@@ -118,29 +121,43 @@ class BankedRam(wiring.Component):
     @property
     def latency(self) -> int:
         """Enabled cycles from an address to its word."""
-        return MEMORY_LATENCY + 2 * self._wire
+        return self._address_wire + MEMORY_LATENCY + self._word_wire
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        write = self.i_write
-        address, word = Signal.like(write.address), Signal.like(write.data, reset_less=True)
-        m.d.sync += [address.eq(write.address), word.eq(write.data)]
+        self._write(m)
+        words = []
         for index, bank in enumerate(self._banks):
             m.submodules[f"bank_{index}"] = bank
+            m.d.comb += [
+                bank.i_enable.eq(self.i_enable),
+                bank.i_address.eq(_wired(m, self.i_address, self._address_wire, f"address_{index}")),
+            ]
+            words.append(_wired(m, bank.o, self._word_wire, f"word_{index}"))
+        m.d.comb += self.o.eq(Cat(words))
+        return m
+
+    def _write(self, m: Module) -> None:
+        entered = self.i_write
+        if self._is_spread:
+            entered = Signal(self.i_write.shape(), name="entered")
+            m.d.sync += entered.eq(self.i_write)
+        size = _BANKS_PER_GROUP if self._is_spread else len(self._banks)
+        for index, bank in enumerate(self._banks):
+            if index % size == 0:
+                address = _wired(m, entered.address, 1, f"write_address_{index // size}")
+                word = _wired(m, entered.data, 1, f"write_data_{index // size}")
             enable = Signal(name=f"enable_{index}")
-            m.d.sync += enable.eq(write.enable & (write.bank == index))
+            m.d.sync += enable.eq(entered.enable & (entered.bank == index))
             m.d.comb += [
                 bank.i_write.enable.eq(enable),
                 bank.i_write.address.eq(address),
                 bank.i_write.data.eq(word),
-                bank.i_enable.eq(self.i_enable),
-                bank.i_address.eq(self._wired(m, self.i_address, f"address_{index}")),
             ]
-        m.d.comb += self.o.eq(Cat(self._wired(m, bank.o, f"word_{index}") for index, bank in enumerate(self._banks)))
-        return m
 
-    def _wired(self, m: Module, value: Value, name: str) -> Value:
-        """``value`` at the other end of a wire; a module of its own, or synthesis would make one register of all."""
-        m.submodules[name] = line = DelayLine(len(value), self._wire)
-        m.d.comb += line.i.eq(value)
-        return line.o
+
+def _wired(m: Module, value: Value, cycles: int, name: str) -> Value:
+    """``value`` at the other end of a wire; a module of its own, or synthesis would make one register of all."""
+    m.submodules[name] = line = DelayLine(len(value), cycles)
+    m.d.comb += line.i.eq(value)
+    return line.o

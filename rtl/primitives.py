@@ -184,7 +184,12 @@ def stream_fifo(bits: int, depth: int) -> Primitive:
     return Primitive(
         lambda: StreamFifo(bits, depth),
         _buffer(bits, depth, is_registered=True),
-        invariant=lambda registers: (registers["read__addr"] < depth) & (registers["level"] <= depth),
+        invariant=lambda registers: (
+            (registers["read__addr"] < depth)
+            & (registers["level"] <= depth)
+            & (registers["filled"] == (registers["level"] != 0))
+            & (registers["full"] == (registers["level"] == depth))
+        ),
     )
 
 

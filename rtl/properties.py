@@ -139,7 +139,7 @@ def stream_fifo(h: Harness, depth: int) -> None:
 def fifo_registers(depth: int, width: int, path: str = "") -> dict[str, int]:
     """The registers of a ``StreamFifo`` at ``path`` and their widths, memory included."""
     address, level = (depth - 1).bit_length(), depth.bit_length()
-    registers = {"level": level, "read__addr": address, "write__addr": address}
+    registers = {"level": level, "filled": 1, "full": 1, "read__addr": address, "write__addr": address}
     return {path + name: bits for name, bits in (registers | {f"memory[{n}]": width for n in range(depth)}).items()}
 
 
@@ -148,6 +148,8 @@ def _fifo_holds(h: Harness, tracked: Tracked, depth: int, path: str) -> None:
     level, read, write = (h.inner[path + name] for name in ("level", "read__addr", "write__addr"))
     words = Array(h.inner[f"{path}memory[{index}]"] for index in range(depth))
     h.claim((level <= depth) & (read < depth) & (write < depth))
+    h.claim(h.inner[path + "filled"] == (level != 0))
+    h.claim(h.inner[path + "full"] == (level == depth))
     h.claim(write == _wrapped(read + level, depth))
     valid = h.dut.o.valid
     in_memory = tracked.is_inside & (tracked.turn >= valid) & (tracked.turn < level + valid)
@@ -216,7 +218,8 @@ def accumulator(h: Harness, config: ArrayConfig) -> None:
 def array(h: Harness, config: ArrayConfig) -> None:
     """Every pass gives its rows, in order, each once, with the exact sums of its steps; the last one is marked.
 
-    The columns read one row at a time and the FIFO never overruns. Sums are modulo 2^acc_bits, as of ``accumulator``.
+    The columns read one row at a time and the FIFO of their one block never overruns. Sums are modulo 2^acc_bits, as of
+    ``accumulator``.
     """
     dut, m, rows = h.dut, h.m, config.rows
     steps, row = dut.i_activations.payload, dut.o.payload
@@ -242,7 +245,7 @@ def array(h: Harness, config: ArrayConfig) -> None:
     h.claim(tracked.held <= capacity)
     h.implies(dut.o.valid, tracked.held != 0)
     h.implies(dut.o.valid & tracked.is_inside & (tracked.turn == 0), Value.cast(row) == tracked.item)
-    h.implies(h.inner["fifo.i__valid"], h.inner["fifo.i__ready"])
+    h.implies(h.inner["fifo_0.i__valid"], h.inner["fifo_0.i__ready"])
     for column in range(config.cols):
         select = h.inner[f"tree_{column}.i_select"]
         h.claim((select & (select - 1)) == 0)
@@ -254,10 +257,10 @@ def array(h: Harness, config: ArrayConfig) -> None:
     on_their_way = [owed != 0]
     for _ in range(dut.latency - 3):
         on_their_way.append(h.before(on_their_way[-1]))
-    in_fifo = h.inner["fifo.level"] + dut.o.valid
+    in_fifo = h.inner["fifo_0.level"] + dut.o.valid
     h.claim(tracked.held == owed + sum(on_their_way[1:]) + in_fifo)
     h.claim(h.inner["control.free"] == capacity - (tracked.held - owed)[: len(tracked.held)])
-    _fifo_holds(h, tracked, capacity, "fifo.")
+    _fifo_holds(h, tracked, capacity, "fifo_0.")
 
 
 def array_registers(config: ArrayConfig, latency: int) -> dict[str, int]:
@@ -266,9 +269,9 @@ def array_registers(config: ArrayConfig, latency: int) -> dict[str, int]:
     width = config.cols * config.acc_bits + 1
     return {
         "control.free": capacity.bit_length(),
-        "fifo.i__valid": 1,
-        "fifo.i__ready": 1,
-        **fifo_registers(capacity, width, "fifo."),
+        "fifo_0.i__valid": 1,
+        "fifo_0.i__ready": 1,
+        **fifo_registers(capacity, width, "fifo_0."),
         **{f"tree_{column}.i_select": config.rows for column in range(config.cols)},
         **{
             _accumulator(row, column, config): config.acc_bits

@@ -78,20 +78,23 @@ class StreamFifo(wiring.Component):
         write = memory.write_port()
         read = memory.read_port()
         level = Signal(range(self._depth + 1))
+        filled = Signal()
+        full = Signal()
         put, get = Signal(), Signal()
         m.d.comb += [
-            self.i.ready.eq(level != self._depth),
-            put.eq(self.i.valid & self.i.ready),
-            get.eq((level != 0) & (self.o.ready | ~self.o.valid)),
+            self.i.ready.eq(~full),
+            put.eq(self.i.valid & ~full),
+            get.eq(filled & (self.o.ready | ~self.o.valid)),
             write.en.eq(put),
             write.data.eq(self.i.payload),
             read.en.eq(get),
             self.o.payload.eq(read.data),
         ]
+        # ``level`` is not compared in the cycle in which it decides: put and get drive every bit of the memory.
         with m.If(put & ~get):
-            m.d.sync += level.eq(level + 1)
+            m.d.sync += [level.eq(level + 1), filled.eq(1), full.eq(level == self._depth - 1)]
         with m.Elif(get & ~put):
-            m.d.sync += level.eq(level - 1)
+            m.d.sync += [level.eq(level - 1), filled.eq(level != 1), full.eq(0)]
         for port, step in ((write.addr, put), (read.addr, get)):
             with m.If(step):
                 m.d.sync += port.eq(Mux(port == self._depth - 1, 0, port + 1))

@@ -234,7 +234,9 @@ def test_a_layer_takes_the_cycles_of_the_closed_form(config, layer):
     passes = [random_pass(rng, config, inputs, bits, height) for height in heights for _ in range(per_tile)]
     trace = run(config, passes)
     assert rows_of(trace) == expected_rows(passes)
-    assert trace.cycles == layer_cycles(tokens, outputs, inputs, planes, bits, activations=config.activations, **shape_of(config))
+    assert trace.cycles == layer_cycles(
+        tokens, outputs, inputs, planes, bits, activations=config.activations, **shape_of(config)
+    )
 
 
 @configs
