@@ -85,8 +85,8 @@ def layer_cycles(
 MEMORY_LATENCY = 2
 """Cycles from an address to the word of an on-chip memory: its array, then its output register."""
 
-ADDRESS_WIRE_LATENCY = 2
-"""Registers on the way of an address to each of the memories that lie all over the chip."""
+ADDRESS_WIRE_LATENCY = 3
+"""Registers on the way of an address to memories that lie all over the chip: one for all, then two for each of them."""
 
 WORD_WIRE_LATENCY = 1
 """Registers on the way of a word from there to the array."""

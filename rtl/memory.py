@@ -15,6 +15,7 @@ from ..designs.pipeline import ADDRESS_WIRE_LATENCY, MEMORY_LATENCY, WORD_WIRE_L
 from .config import Tech
 from .delay import DelayLine
 from .ebr import DEEPEST, Access, add_ebr, add_spram
+from .stages import registered
 
 _ECP5_DISTRIBUTED_WORDS = 64
 """Up to this depth a memory of the ECP5 lies in LUTs: a block RAM has 512 words, however few are used."""
@@ -96,7 +97,7 @@ class BankedRam(wiring.Component):
       ``o``: Out, ``width``: bank b in bits b · bank_width and up.
     ``spread``: each bank has registers of its own for its address and its word, and so do groups of banks for writes:
     the banks may lie far apart. These are not held, ``i_enable`` stays 1.
-    Latency 2 (enabled cycles), ``spread`` 5; interval 1. Raises as ``Ram`` does.
+    Latency 2 (enabled cycles), ``spread`` 6; interval 1. Raises as ``Ram`` does.
     """
 
     interval = 1
@@ -126,12 +127,14 @@ class BankedRam(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         self._write(m)
-        words = []
+        address, words = self.i_address, []
+        if self._is_spread:
+            address = registered(m, address, "address")
         for index, bank in enumerate(self._banks):
             m.submodules[f"bank_{index}"] = bank
             m.d.comb += [
                 bank.i_enable.eq(self.i_enable),
-                bank.i_address.eq(_wired(m, self.i_address, self._address_wire, f"address_{index}")),
+                bank.i_address.eq(_wired(m, address, max(0, self._address_wire - 1), f"address_{index}")),
             ]
             words.append(_wired(m, bank.o, self._word_wire, f"word_{index}"))
         m.d.comb += self.o.eq(Cat(words))

@@ -54,17 +54,19 @@ class StreamFifo(wiring.Component):
     ``i.ready`` depends on registers only. On ``tech="ecp5"`` the memory is asked for in distributed RAM, which comes
     in steps of 16 items.
 
-    Members: ``i``: In, stream of ``shape``; ``o``: Out, stream of ``shape``.
+    Members: ``i``: In, stream of ``shape``; ``o``: Out, stream of ``shape``; with ``hold`` also ``i_hold``: In, 1 bit:
+    what is offered stays, ``ready`` or not.
     Latency 2, interval 1. Raises ``ValueError`` for a depth below 2.
     """
 
     interval = 1
 
-    def __init__(self, shape: ShapeLike, depth: int, tech: Tech = "generic") -> None:
+    def __init__(self, shape: ShapeLike, depth: int, tech: Tech = "generic", *, hold: bool = False) -> None:
         if depth < 2:
             raise ValueError(f"depth is {depth}, it must be at least 2: one item enters while another leaves")
-        self._shape, self._depth, self._tech = shape, depth, tech
-        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+        self._shape, self._depth, self._tech, self._hold = shape, depth, tech, hold
+        members = {"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))}
+        super().__init__(members | ({"i_hold": In(1)} if hold else {}))
 
     @property
     def latency(self) -> int:
@@ -80,11 +82,12 @@ class StreamFifo(wiring.Component):
         level = Signal(range(self._depth + 1))
         filled = Signal()
         full = Signal()
-        put, get = Signal(), Signal()
+        put, get, taken = Signal(), Signal(), Signal()
         m.d.comb += [
             self.i.ready.eq(~full),
             put.eq(self.i.valid & ~full),
-            get.eq(filled & (self.o.ready | ~self.o.valid)),
+            taken.eq(self.o.ready & ~self.i_hold if self._hold else self.o.ready),
+            get.eq(filled & (taken | ~self.o.valid)),
             write.en.eq(put),
             write.data.eq(self.i.payload),
             read.en.eq(get),
@@ -100,6 +103,6 @@ class StreamFifo(wiring.Component):
                 m.d.sync += port.eq(Mux(port == self._depth - 1, 0, port + 1))
         with m.If(get):
             m.d.sync += self.o.valid.eq(1)
-        with m.Elif(self.o.ready):
+        with m.Elif(taken):
             m.d.sync += self.o.valid.eq(0)
         return m
