@@ -98,26 +98,6 @@ def add_chain(m: Module, halves: Sequence[Half]) -> list[Any]:
     return list(sums[: len(halves)])
 
 
-def open_chain_ends(netlist: dict[str, Any]) -> None:
-    """Open the ends of carry chains again in a netlist that Yosys wrote as JSON, in place.
-
-    Yosys ties an open CIN low and gives an unused COUT a name; nextpnr builds a slice for either. The CIN is opened
-    only where the first half is a slot, whose carry out does not depend on it.
-    """
-    for module in netlist["modules"].values():
-        cells = module["cells"].values()
-        used = {bit for cell in cells for port, bits in cell["connections"].items() if port != "COUT" for bit in bits}
-        used.update(bit for port in module["ports"].values() for bit in port["bits"])
-        for cell in cells:
-            if cell["type"] == "CCU2C":
-                pins = cell["connections"]
-                is_slot = pins["C0"] == pins["D0"] == ["1"] and int(cell["parameters"]["INIT0"], 2) < 1 << 12
-                if is_slot and pins["CIN"] == ["0"]:
-                    pins["CIN"] = ["x"]
-                if pins["COUT"][0] not in used:
-                    pins["COUT"] = ["x"]
-
-
 def _half(
     propagate: Callable[[int], int], generate: Callable[[int], int], ab: Sequence[Any], cd: Sequence[Any]
 ) -> Half:

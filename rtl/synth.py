@@ -26,7 +26,7 @@ from typing import Any
 
 from ..designs.design import Design, OneBitDesign
 from .build import Unit, build, one_bit
-from .carry_ecp5 import open_chain_ends
+from .chain_ends import open_in
 from .tools import NEXTPNR_ECP5, NEXTPNR_ICE40, YOSYS, Tool, run
 from .verilog import to_verilog
 
@@ -342,9 +342,7 @@ def _map(source: str, top: str, target: Target, directory: Path) -> dict[str, An
     (directory / "design.v").write_text(source)
     (directory / "design.ys").write_text(mapping_script("design.v", top, target))
     run(YOSYS, ["-q", "-s", "design.ys"], directory)
-    netlist = json.loads((directory / f"{top}.json").read_text())
-    open_chain_ends(netlist)
-    (directory / f"{top}.json").write_text(json.dumps(netlist))
+    open_in(directory / f"{top}.json")
     parts, flat = (json.loads((directory / name).read_text()) for name in ("parts.json", "whole.json"))
     alone = parts["modules"][f"\\{top}_on_pins"]["num_cells_by_type"]
     whole = flat["design"]["num_cells_by_type"]

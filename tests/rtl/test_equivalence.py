@@ -17,7 +17,8 @@ from amaranth.lib.wiring import In, Out
 
 from xnorscan.rtl.accumulator import Accumulator
 from xnorscan.rtl.adders import Adders
-from xnorscan.rtl.carry_ecp5 import Half, add_half, open_chain_ends, shift_add_half
+from xnorscan.rtl.carry_ecp5 import Half, add_half, shift_add_half
+from xnorscan.rtl.chain_ends import open_chain_ends
 from xnorscan.rtl.config import ArrayConfig
 from xnorscan.rtl.delay import DelayLine
 from xnorscan.rtl.equivalence import prove_equal
