@@ -156,7 +156,7 @@ class SystolicArray(wiring.Component):
         config, fifos = self._config, []
         for index, columns in enumerate(self._columns):
             row = data.StructLayout({"raw": data.ArrayLayout(config.acc_bits, len(columns)), "last": 1})
-            m.submodules[f"fifo_{index}"] = fifo = StreamFifo(row, self.capacity, config.tech, hold=True)
+            m.submodules[f"fifo_{index}"] = fifo = StreamFifo(row, self.capacity, config.tech, joined=True)
             fifos.append(fifo)
             blocks = [row[index] for row in grid]
             for place, column in enumerate(columns):
@@ -171,7 +171,7 @@ class SystolicArray(wiring.Component):
         self._mark(m, control, fifos)
         m.d.comb += [self.o.valid.eq(last.o.valid), self.o.payload.last.eq(last.o.payload.last)]
         for fifo in fifos:
-            m.d.comb += [fifo.o.ready.eq(self.o.ready), fifo.i_hold.eq(~last.o.valid)]
+            m.d.comb += [fifo.o.ready.eq(self.o.ready), fifo.i_joined.eq(last.o.valid)]
 
     def _mark(self, m: Module, control: PassControl, fifos: list[StreamFifo]) -> None:
         """The marks of a row wait for as long as the row takes from its selection to each FIFO."""

@@ -54,19 +54,19 @@ class StreamFifo(wiring.Component):
     ``i.ready`` depends on registers only. On ``tech="ecp5"`` the memory is asked for in distributed RAM, which comes
     in steps of 16 items.
 
-    Members: ``i``: In, stream of ``shape``; ``o``: Out, stream of ``shape``; with ``hold`` also ``i_hold``: In, 1 bit:
-    what is offered stays, ``ready`` or not.
+    Members: ``i``: In, stream of ``shape``; ``o``: Out, stream of ``shape``; with ``joined`` also ``i_joined``: In, 1 bit:
+    what is offered leaves only while it is 1, ``ready`` or not.
     Latency 2, interval 1. Raises ``ValueError`` for a depth below 2.
     """
 
     interval = 1
 
-    def __init__(self, shape: ShapeLike, depth: int, tech: Tech = "generic", *, hold: bool = False) -> None:
+    def __init__(self, shape: ShapeLike, depth: int, tech: Tech = "generic", *, joined: bool = False) -> None:
         if depth < 2:
             raise ValueError(f"depth is {depth}, it must be at least 2: one item enters while another leaves")
-        self._shape, self._depth, self._tech, self._hold = shape, depth, tech, hold
+        self._shape, self._depth, self._tech, self._joined = shape, depth, tech, joined
         members = {"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))}
-        super().__init__(members | ({"i_hold": In(1)} if hold else {}))
+        super().__init__(members | ({"i_joined": In(1)} if joined else {}))
 
     @property
     def latency(self) -> int:
@@ -86,7 +86,7 @@ class StreamFifo(wiring.Component):
         m.d.comb += [
             self.i.ready.eq(~full),
             put.eq(self.i.valid & ~full),
-            taken.eq(self.o.ready & ~self.i_hold if self._hold else self.o.ready),
+            taken.eq(self.o.ready & self.i_joined if self._joined else self.o.ready),
             get.eq(filled & (taken | ~self.o.valid)),
             write.en.eq(put),
             write.data.eq(self.i.payload),
