@@ -54,8 +54,8 @@ class StreamFifo(wiring.Component):
     ``i.ready`` depends on registers only. On ``tech="ecp5"`` the memory is asked for in distributed RAM, which comes
     in steps of 16 items.
 
-    Members: ``i``: In, stream of ``shape``; ``o``: Out, stream of ``shape``; with ``joined`` also ``i_joined``: In, 1 bit:
-    what is offered leaves only while it is 1, ``ready`` or not.
+    Members: ``i``: In, stream of ``shape``; ``o``: Out, stream of ``shape``; with ``joined`` also ``i_joined``: In, 1
+    bit: an item leaves only while it is 1.
     Latency 2, interval 1. Raises ``ValueError`` for a depth below 2.
     """
 
