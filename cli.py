@@ -244,26 +244,46 @@ def cost(
     from . import cli_tables
     from .designs.design import TWIN, load_designs
     from .energy_models.cost import cost as cost_of
-    from .traces.parquet import read_trace
 
     if output is not None:
         cli_output.check_output(output, *cli_output.TABLE_SUFFIXES)
-    if _is_trace_file(source):
-        for option in ("phase", "batch", "length"):
-            if getattr(context.get_parameter_source(option), "name", "") == "COMMANDLINE":
-                raise ValueError(f"{source}: a trace has its own {option}, --{option} goes with the name of a model")
-        made = read_trace(source)
-    else:
-        made = _shape_trace(source, phase, batch, length)
+    made = _read_or_make_trace(context, source, phase, batch, length)
     costs = cost_of(made, load_designs(design or [DEFAULT_DESIGN], baseline or [TWIN]))
     if output is not None:
         cli_output.write_table(costs, output)
     rows, columns = (
         (cli_tables.cost_per_op(costs), cli_tables.COST_PER_OP) if per_op else (cli_tables.cost(costs), cli_tables.COST)
     )
-    meta = made.metadata
-    title = f"{meta.model}, {meta.phase}, batch {meta.batch}, {meta.prompt_length:,} tokens"
-    cli_output.show(rows, columns, title=title, groups="design", as_json=json)
+    cli_output.show(rows, columns, title=_about(made), groups="design", as_json=json)
+
+
+@app.command(rich_help_panel=WORK)
+def timeline(
+    context: typer.Context,
+    source: Annotated[
+        str, typer.Argument(metavar="TRACE|MODEL", help="A trace file, or a name as in `xnorscan models`.")
+    ],
+    design: Annotated[
+        str, typer.Argument(metavar="DESIGN", help="An array design: a name as in `xnorscan designs`, or a YAML file.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .json file to write, for ui.perfetto.dev.")],
+    phase: PhaseOption = "decode",
+    batch: Batch = 1,
+    length: Length = 1024,
+    json: AsJson = False,
+) -> None:
+    """What array, vector unit, scan unit and DMA do when, and what waits for what: a Perfetto trace."""
+    from . import cli_tables
+    from .designs.design import load_design
+    from .reports import timeline as timelines
+
+    cli_output.check_output(output, ".json")
+    made, wanted = _read_or_make_trace(context, source, phase, batch, length), load_design(design)
+    events = timelines.timeline(made, wanted)
+    timelines.write_timeline(timelines.chrome_trace(events, made, wanted), output)
+    rows = timelines.occupation(events, wanted.clock_hz)
+    title = f"{_about(made)} on {wanted.name}: {len(events):,} events in {output}"
+    cli_output.show(rows, cli_tables.OCCUPATION, title=title, as_json=json)
 
 
 @app.command(rich_help_panel=WORK)
@@ -421,6 +441,28 @@ def designs(json: AsJson = False) -> None:
 
 
 @app.command(rich_help_panel=LOOK)
+def sources(
+    tables: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TECHNOLOGY", help="Names of tables, dram, gpu, or YAML files; none for all."),
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Every figure behind an energy: value, range, node, voltage, device, kind and source."""
+    from . import cli_tables
+    from .energy_models.technology import table_names
+
+    rows = cli_tables.sources(tables or table_names())
+    if json:
+        cli_output.show_json(rows)
+        return
+    for table in dict.fromkeys(row["table"] for row in rows):
+        of_table = [row for row in rows if row["table"] == table]
+        cli_output.show(of_table, cli_tables.SOURCE, title=table)
+    cli_output.show(cli_tables.references(rows), cli_tables.REFERENCE, title="sources")
+
+
+@app.command(rich_help_panel=LOOK)
 def doctor(json: AsJson = False) -> None:
     """What this machine has of what xnorscan needs; exit code 1 if the core is not whole."""
     from . import cli_tables
@@ -479,6 +521,24 @@ def _shape_trace(model: str, phase: Phase, batch: int, length: int, precision: P
     from .models.published import get_config
 
     return shape_trace(get_config(model), phase=phase, batch=batch, length=length, precision=precision)
+
+
+def _read_or_make_trace(context: typer.Context, source: str, phase: Phase, batch: int, length: int) -> Trace:
+    """The trace in the file ``source``, which has its own phase, batch and length, or that of the model ``source``."""
+    if not _is_trace_file(source):
+        return _shape_trace(source, phase, batch, length)
+    from .traces.parquet import read_trace
+
+    for option in ("phase", "batch", "length"):
+        if getattr(context.get_parameter_source(option), "name", "") == "COMMANDLINE":
+            raise ValueError(f"{source}: a trace has its own {option}, --{option} goes with the name of a model")
+    return read_trace(source)
+
+
+def _about(trace: Trace) -> str:
+    """A trace in a line."""
+    meta = trace.metadata
+    return f"{meta.model}, {meta.phase}, batch {meta.batch}, {meta.prompt_length:,} tokens"
 
 
 def _is_trace_file(source: str) -> bool:

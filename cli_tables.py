@@ -177,6 +177,41 @@ def designs(found: Iterable[Design]) -> Rows:
     return rows
 
 
+SOURCE = {
+    "figure": Column("figure", left=True),
+    "value": Column("value", "{:.3g}".format),
+    "low": Column("low", "{:.3g}".format),
+    "high": Column("high", "{:.3g}".format),
+    "unit": Column("unit", left=True),
+    "node_nm": Column("nm", "{:g}".format),
+    "vdd_v": Column("V", "{:g}".format, spare=True),
+    "device": Column("device", left=True),
+    "kind": Column("kind", left=True),
+    "reference": Column("№"),
+}
+REFERENCE = {"reference": Column("№"), "source": Column("source", left=True)}
+
+
+def sources(tables: Iterable[str]) -> Rows:
+    """One row per figure of these technology tables; figures of one source have its number as ``reference``."""
+    from .energy_models.technology import table_figures
+
+    numbers: dict[str, int] = {}
+    return [
+        {"table": table, "figure": name}
+        | figure.model_dump()
+        | {"reference": numbers.setdefault(figure.source, len(numbers) + 1)}
+        for table in dict.fromkeys(tables)
+        for name, figure in table_figures(table).items()
+    ]
+
+
+def references(rows: Rows) -> Rows:
+    """One row per source that ``rows`` of :func:`sources` refer to, in the order of its number."""
+    found = {row["reference"]: row["source"] for row in rows}
+    return [{"reference": number, "source": source} for number, source in found.items()]
+
+
 def _picojoules(value: float) -> str:
     return quantities.energy(value / PJ_PER_UJ)
 
@@ -231,6 +266,15 @@ COST_PER_OP = {
 def cost_per_op(costs: pd.DataFrame) -> Rows:
     """One row per operation and design, every column of the cost model."""
     return records(costs)
+
+
+OCCUPATION = {
+    "unit": Column("unit", left=True),
+    "operations": Column("operations", "{:,}".format),
+    "busy_s": Column("busy", quantities.duration),
+    "busy_share": Column("of the time", quantities.share),
+    "waiting_s": Column("waits for DMA", quantities.duration),
+}
 
 
 FILE = {

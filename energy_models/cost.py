@@ -13,6 +13,7 @@ from .cycles import compute_cycles
 from .energy import COMPONENTS, Energy, energies
 from .gpu import gpu_compute_cycles, gpu_energy
 from .ops import Ints, Ops
+from .schedule import schedule
 from .technology import load_technology
 from .traffic import Fit, Traffic, fit, place, traffic
 
@@ -34,10 +35,13 @@ def cost(trace: Trace, designs: Sequence[Design]) -> pd.DataFrame:
     FP16 designs and GPUs run the same operations with 16-bit weights, activations, state and head.
 
     Columns: ``design``; ``step``, ``layer``, ``name``, ``kind`` of the operation; ``count`` (operations that the row
-    stands for, 1); ``compute_cycles``, ``memory_cycles`` (DRAM), ``cycles`` = the greater; ``bound``: ``compute``, or
-    the largest part of the DRAM traffic that bounds it (``weights``, ``head``, ``state``, ``activations``); ``time_s``;
-    bytes of DRAM by what they are, bytes read and written on chip; energy in pJ by component and in all, each with low
-    and high (every figure of the technology tables at its low, or at its high, together).
+    stands for, 1); ``compute_cycles`` with every operand at hand; ``memory_cycles`` of its DRAM bytes alone; ``cycles``
+    from the end of the operation before to its own in the schedule of ``schedule.py``, so that their sum is the
+    latency and ``cycles`` − ``compute_cycles`` the wait for the DMA (of a GPU the greater of the two, a roofline);
+    ``bound``: ``compute`` where that takes as long as the DRAM or longer, else the largest part of the DRAM traffic
+    (``weights``, ``head``, ``state``, ``activations``); ``time_s``; bytes of DRAM by what they are, bytes read and
+    written on chip; energy in pJ by component and in all, each with low and high (every figure of the technology tables
+    at its low, or at its high, together).
 
     Raises ``ValueError`` where a design without DRAM cannot hold the model (need and have in KiB), where two designs
     have one name, where there is no design or no operation, and where a technology is unknown.
@@ -71,9 +75,13 @@ def _cost(identity: pd.DataFrame, ops: Ops, design: Design) -> pd.DataFrame:
         raise ValueError(fitting.reason)
     moved = traffic(ops, design, placement)
     gpu = isinstance(design, GpuDesign)
-    computing = gpu_compute_cycles(ops, design) if isinstance(design, GpuDesign) else compute_cycles(ops, design)
-    memory = _memory_cycles(moved.dram, design)
-    cycles = np.maximum(computing, memory)
+    memory = np.ceil(moved.dram * _cycles_per_byte(design)).astype(np.int64)
+    if isinstance(design, GpuDesign):
+        computing = gpu_compute_cycles(ops, design)
+        cycles = np.maximum(computing, memory)
+    else:
+        computing = compute_cycles(ops, design)
+        cycles = schedule(ops.step, computing, moved.dram, _cycles_per_byte(design)).cycles
     time_s = cycles / design.clock_hz
     if isinstance(design, GpuDesign):
         zero = np.zeros((len(ops), 3))
@@ -102,11 +110,9 @@ def _cost(identity: pd.DataFrame, ops: Ops, design: Design) -> pd.DataFrame:
     return pd.DataFrame(columns, index=range(len(ops)))[list(COLUMNS)]
 
 
-def _memory_cycles(dram_bytes: Ints, design: Design) -> Ints:
-    if design.dram is None:
-        return np.zeros_like(dram_bytes)
-    cycles = dram_bytes * (design.clock_hz / (design.dram.bandwidth_gb_per_s * 1e9))
-    return np.ceil(cycles).astype(np.int64)
+def _cycles_per_byte(design: Design) -> float:
+    """Of the DRAM, 0 where there is none: then nothing is streamed."""
+    return design.clock_hz / (design.dram.bandwidth_gb_per_s * 1e9) if design.dram else 0.0
 
 
 def _bound(ops: Ops, moved: Traffic, computing: Ints, memory: Ints) -> np.ndarray:

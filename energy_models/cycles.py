@@ -21,7 +21,7 @@ one-bit design may so spend more cycles on attention than its FP16 twin, in the 
 
 Vector unit: ceil(elements · passes / lanes) + latency. Scan unit: tokens of one sequence follow each other through the
 recurrence, so a token takes at least the unit's latency: (tokens / sequences) · max(ceil(elements / lanes), latency) +
-latency, elements over all sequences. Both have an initiation interval of one cycle.
+latency, elements over all sequences. Their latencies and intervals stand in ``units.py``.
 """
 
 from __future__ import annotations
@@ -31,14 +31,9 @@ import numpy as np
 from ..designs.design import Fp16ArrayDesign, OneBitDesign
 from ..designs.pipeline import core_latency, layer_cycles
 from .ops import Floats, Ints, Ops
+from .units import SCAN, VECTOR
 from .work import scan_work, vector_work
 
-VECTOR_LATENCY = 8
-"""Cycles from an element's entry into the vector unit to its result."""
-SCAN_LATENCY = 12
-"""Cycles around the recurrence of the scan unit."""
-INTERVAL = 1
-"""Cycles between two entries into a lane of the vector or the scan unit."""
 PARALLEL_BITS = 8
 """Activation bits that a lane of a parallel array takes in one pass."""
 
@@ -91,14 +86,14 @@ def array_cycles(ops: Ops, design: OneBitDesign | Fp16ArrayDesign) -> Ints:
 def vector_cycles(ops: Ops, design: OneBitDesign | Fp16ArrayDesign) -> Ints:
     """[n]: cycles of the vector unit, 0 where an operation does not use it."""
     lane_cycles = vector_work(ops, isinstance(design, OneBitDesign)).lane_cycles
-    return _ceil(lane_cycles / design.vector_lanes) * INTERVAL + np.where(lane_cycles > 0, VECTOR_LATENCY, 0)
+    return _ceil(lane_cycles / design.vector_lanes) * VECTOR.interval + np.where(lane_cycles > 0, VECTOR.latency, 0)
 
 
 def scan_cycles(ops: Ops, design: OneBitDesign | Fp16ArrayDesign) -> Ints:
     """[n]: cycles of the scan unit, 0 where an operation does not use it."""
     new = np.maximum(ops.tokens // np.maximum(ops.sequences, 1), 1)
-    per_token = _ceil(scan_work(ops).lane_cycles / new / design.scan_lanes) * INTERVAL
-    return np.where(ops.is_kind("scan"), new * np.maximum(per_token, SCAN_LATENCY) + SCAN_LATENCY, 0)
+    per_token = _ceil(scan_work(ops).lane_cycles / new / design.scan_lanes) * SCAN.interval
+    return np.where(ops.is_kind("scan"), new * np.maximum(per_token, SCAN.latency) + SCAN.latency, 0)
 
 
 def _ceil(values: Floats) -> Ints:

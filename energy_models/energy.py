@@ -27,7 +27,7 @@ import numpy.typing as npt
 from ..designs.design import Fp16ArrayDesign, OneBitDesign
 from .ops import HALF, Floats, Ops
 from .technology import Action, Technology, dram_figures
-from .traffic import Traffic
+from .traffic import STREAM_BUFFER_KIB, Traffic
 from .work import UnitWork, scan_work, vector_work
 
 COMPONENTS = ("array", "vector", "scan", "sram", "dram", "leakage", "board")
@@ -39,8 +39,6 @@ UNIT_BITS = 24
 """Of an add in the vector and scan units."""
 PRODUCT_BITS = 36
 """Register bits that hold the product of an 18 × 18 multiply."""
-STREAM_BUFFER_KIB = 32
-"""Capacity at which a double buffer for streamed weights is priced."""
 FP16_BITS = 16
 FP32_BITS = 32
 TREE_GROWTH_BITS = 2

@@ -24,6 +24,8 @@ from .ops import Bools, Floats, Ints, Ops
 
 WEIGHT_GROUPS = ("vector", "linear", "head")
 STATE_GROUPS = ("conv1d", "scan", "attention")
+STREAM_BUFFER_KIB = 32
+"""The double buffer through which the DMA streams, both halves: what is fetched ahead, and what an access costs."""
 GPU_TILE = 128
 """Outputs of one tile of a GPU's matrix kernels, for the re-reading of inputs that do not fit its cache."""
 _QUANTIZER_INPUT_BITS = 18

@@ -31,12 +31,14 @@ VERBS = (
     "generate",
     "trace",
     "cost",
+    "timeline",
     "convert",
     "rtl",
     "verify",
     "synth",
     "models",
     "designs",
+    "sources",
     "doctor",
 )
 TEXT = b"import os\n\n\ndef main() -> None:\n    print(os.getcwd())\n"
@@ -202,6 +204,34 @@ class TestDesigns:
         edge = rows["edge-28nm"]
         assert edge["peak_gmac_per_s"] == edge["rows"] * edge["cols"] * edge["lanes"] * edge["clock_mhz"] / 1e3
         assert edge["dram_kind"] == "lpddr5"
+
+
+class TestSources:
+    def test_json_has_every_figure_with_its_source(self, xnorscan) -> None:
+        rows = xnorscan("sources", "--json").json
+        assert {row["table"] for row in rows} >= {"asic-45nm", "asic-28nm", "asic-22nm", "asic-7nm", "dram", "gpu"}
+        assert len({(row["table"], row["figure"]) for row in rows}) == len(rows)
+        assert all(row["low"] <= row["value"] <= row["high"] for row in rows)
+        assert all(row["source"] and row["device"] and row["kind"] for row in rows)
+
+    def test_table_shows_range_and_source(self, xnorscan, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("COLUMNS", "100")
+        out = xnorscan("sources", "dram", "dram").out
+        assert max(map(len, out.splitlines())) <= 100
+        assert out.count("dram\n") == 1
+        line = next(line.split() for line in out.splitlines() if " hbm2 " in line)
+        assert line == ["hbm2", "5.2", "3.9", "7.03", "pJ/bit", "–", "–", "dram", "derived", "5"]
+        assert "Stanford thesis" in out
+
+    def test_of_a_file(self, xnorscan, tmp_path: Path) -> None:
+        own = tmp_path / "own.yaml"
+        own.write_bytes((Path(cli.__file__).parent / "energy_models/technologies/asic-7nm.yaml").read_bytes())
+        assert {row["table"] for row in xnorscan("sources", own, "--json").json} == {str(own)}
+
+    def test_refuses_an_unknown_table(self, refused) -> None:
+        message = refused("sources", "tsmc")
+        assert message.startswith("no table 'tsmc': give a .yaml file or one of asic-22nm, ")
+        assert message.endswith(", dram, gpu")
 
 
 class TestTrace:
@@ -474,6 +504,41 @@ class TestGenerate:
     )
     def test_refuses(self, refused, packed: Path, arguments: tuple[object, ...], message: str) -> None:
         assert message in refused("generate", packed, "--prompt", "x", *arguments)
+
+
+class TestTimeline:
+    def test_of_a_model(self, xnorscan, tmp_path: Path) -> None:
+        path = tmp_path / "t.json"
+        rows = xnorscan("timeline", "tiny", "edge-28nm", "-o", path, "--phase", "prefill", "--length", 8, "--json").json
+        assert [row["unit"] for row in rows] == ["array", "vector", "scan", "DMA"]
+        assert "tiny on edge-28nm: prefill, batch 1, 8 tokens" in path.read_text("utf-8")
+        assert os.listdir(tmp_path) == ["t.json"]
+
+    def test_of_a_trace_file_as_a_table(self, xnorscan, tmp_path: Path) -> None:
+        write_trace(shape_trace(get_config("tiny"), phase="decode", length=1), tmp_path / "t.parquet")
+        out = xnorscan("timeline", tmp_path / "t.parquet", "up5k", "-o", tmp_path / "t.json").out
+        assert "tiny, decode, batch 1" in out
+        assert "waits for DMA" in out
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (
+                ("tiny", "gpu-h100"),
+                "gpu-h100 is of kind gpu, a roofline without units: a timeline needs an array design",
+            ),
+            (("tiny", "edge"), "no design 'edge'"),
+            (("tiniest", "edge-28nm"), "no model is named 'tiniest'"),
+            (("bi-mamba-2.7b", "up5k"), "up5k has no dram: weights need"),
+            (("missing.parquet", "edge-28nm"), "missing.parquet: No such file or directory"),
+        ],
+    )
+    def test_refuses(self, refused, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+        assert message in refused("timeline", *arguments, "-o", tmp_path / "t.json")
+        assert os.listdir(tmp_path) == []
+
+    def test_refuses_another_suffix(self, refused) -> None:
+        assert refused("timeline", "tiny", "edge-28nm", "-o", "t.txt") == "t.txt: the name must end in .json"
 
 
 class TestConvert:

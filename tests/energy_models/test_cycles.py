@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 from oracles.cost_workloads import array, linear, model_trace, ops_of, scan
 from xnorscan.designs.design import load_design
 from xnorscan.energy_models.cycles import (
-    SCAN_LATENCY,
-    VECTOR_LATENCY,
     array_cycles,
     compute_cycles,
     gemm_cycles,
@@ -19,6 +17,7 @@ from xnorscan.energy_models.cycles import (
     vector_cycles,
 )
 from xnorscan.energy_models.ops import Ops
+from xnorscan.energy_models.units import SCAN, VECTOR
 from xnorscan.traces.op import Op
 
 SIZE = st.integers(1, 40)
@@ -43,9 +42,24 @@ def test_array_equals_the_stepped_one(tokens: int, outputs: int, steps: int, row
     assert closed[0] == stepped(tokens, outputs, steps, rows, cols)
 
 
-def test_one_full_tile_is_scale_sim_and_the_drain() -> None:
-    """SCALE-Sim's output-stationary ceil(M/R)·ceil(N/C)·(K + R + C − 2) stops at the last product in the array."""
-    assert gemm_cycles(np.array([32]), np.array([32]), np.array([2560]), 32, 32)[0] == 2560 + 32 + 32 - 2 + 32
+def scale_sim(tokens: int, outputs: int, steps: int, rows: int, cols: int) -> int:
+    """SCALE-Sim's output-stationary runtime (Samajdar et al., ISPASS 2020): (2R + C + T − 2) for each fold."""
+    return (2 * rows + cols + steps - 2) * -(-tokens // rows) * -(-outputs // cols)
+
+
+@given(tokens=SIZE, outputs=SIZE, steps=SIZE, rows=st.integers(1, 9), cols=st.integers(1, 9))
+def test_array_is_scale_sim_with_folds_that_overlap(
+    tokens: int, outputs: int, steps: int, rows: int, cols: int
+) -> None:
+    """One fold is equal. SCALE-Sim drains each fold before the next is filled; here a fold more takes its steps, or its
+    drain where that is longer. Fewer tokens than rows are that many rows."""
+    height = min(tokens, rows)
+    folds = -(-tokens // height) * -(-outputs // cols)
+    overlapped = (folds - 1) * (2 * height + cols + steps - 2 - max(steps, height))
+    closed = gemm_cycles(np.array([tokens]), np.array([outputs]), np.array([steps]), rows, cols)[0]
+    assert closed == scale_sim(tokens, outputs, steps, height, cols) - overlapped
+    if folds == 1:
+        assert closed == scale_sim(tokens, outputs, steps, height, cols)
 
 
 @pytest.mark.parametrize(
@@ -55,18 +69,18 @@ def test_one_full_tile_is_scale_sim_and_the_drain() -> None:
 def test_passes_of_planes_and_bits(activations: str, planes: int, steps: int) -> None:
     """K = 40 on 16 lanes is 3 words; each plane is a pass, each activation bit takes the words again when serial.
 
-    6 cycles from the start to the first step; then 2 blocks of 4 columns, 4 levels of adders, a select tree of one
-    level and a FIFO of 2 cycles.
+    8 cycles from the start to the first step (loops 2, addresses 3, memory 2, words 1); then 2 blocks of 4 columns,
+    4 levels of adders, a select tree of one level and a FIFO of 2 cycles.
     """
     design = array(rows=1, cols=8, activations=activations)
     cycles = array_cycles(ops_of(linear(outputs=8, inputs=40, planes=planes)), design)[0]
-    assert cycles == 6 + steps + (2 + 4 + 1 + 2)
+    assert cycles == 8 + steps + (2 + 4 + 1 + 2)
 
 
 def test_mambas_real_shape_does_not_divide() -> None:
     """in_proj of Bi-Mamba-2.7B has 10576 outputs: 331 tiles of 32, the last half full. 40 words each."""
     ops = ops_of(linear(outputs=10576, inputs=2560))
-    assert array_cycles(ops, array(rows=4, cols=32, lanes=64))[0] == 6 + 331 * 40 + (8 + 6 + 2 + 2)
+    assert array_cycles(ops, array(rows=4, cols=32, lanes=64))[0] == 8 + 331 * 40 + (8 + 6 + 2 + 2)
 
 
 @given(
@@ -91,12 +105,12 @@ def test_vector_unit_counts_passes_over_lanes() -> None:
         step=0, layer=0, name="conv1d", kind="conv1d", sequences=1, tokens=3, outputs=10, inputs=4, activation_bits=18
     )
     cycles = vector_cycles(ops_of(norm, conv), array(vector_lanes=4))
-    assert list(cycles) == [2 * 30 // 4 + VECTOR_LATENCY, 4 * 30 // 4 + VECTOR_LATENCY]
+    assert list(cycles) == [2 * 30 // 4 + VECTOR.latency, 4 * 30 // 4 + VECTOR.latency]
 
 
 def test_quantizer_works_before_a_one_bit_linear_only() -> None:
     ops = ops_of(linear(tokens=2, inputs=10))
-    assert vector_cycles(ops, array(vector_lanes=4))[0] == 2 * 20 // 4 + VECTOR_LATENCY
+    assert vector_cycles(ops, array(vector_lanes=4))[0] == 2 * 20 // 4 + VECTOR.latency
     assert vector_cycles(ops.as_fp16(), load_design("edge-28nm/fp16"))[0] == 0
 
 
@@ -105,8 +119,8 @@ def test_scan_waits_for_its_own_recurrence() -> None:
     design = array(scan_lanes=8)
     one = scan_cycles(ops_of(scan(tokens=5, heads=2, headdim=4, d_state=8)), design)[0]
     two = scan_cycles(ops_of(scan(tokens=10, heads=2, headdim=4, d_state=8, sequences=2)), design)[0]
-    assert one == 5 * SCAN_LATENCY + SCAN_LATENCY
-    assert two == 5 * 16 + SCAN_LATENCY
+    assert one == 5 * SCAN.latency + SCAN.latency
+    assert two == 5 * 16 + SCAN.latency
 
 
 @given(lanes=st.integers(1, 64), tokens=SIZE, heads=st.integers(1, 8))
