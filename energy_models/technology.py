@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar, get_args
@@ -20,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, model_validator
 
-from ..designs.design import DramKind
 from ..designs.yaml_file import read_yaml, validated
 
 FigureKind = Literal["silicon", "post-layout", "datasheet", "model", "estimate", "derived"]
@@ -30,17 +28,6 @@ Action = Literal[
 ]  # fmt: skip
 """Arithmetic actions, priced per bit (full adder, XNOR, register) or per operation (the rest)."""
 ACTIONS: tuple[Action, ...] = get_args(Action)
-Operation = Literal[
-    "int8_add", "int16_add", "int32_add", "int8_multiply", "int16_multiply", "int32_multiply",
-    "bf16_add", "bf16_multiply", "fp32_add", "fp32_multiply",
-]  # fmt: skip
-"""Published arithmetic that no design here is built of: what the actions rest on, and what others are compared by."""
-Device = Literal[
-    "hp logic", "lp logic", "hp sram", "lop sram", "lstp sram", "wire", "fpga", "dram", "board",
-]  # fmt: skip
-"""Device flavour: high-performance, low-power, low-operating-power and low-standby-power transistors."""
-PORT_BITS = 64
-"""Width of the port that the SRAM figures are of."""
 Operation = Literal[
     "int8_add", "int16_add", "int32_add", "int8_multiply", "int16_multiply", "int32_multiply",
     "bf16_add", "bf16_multiply", "fp32_add", "fp32_multiply",
@@ -72,7 +59,6 @@ class Figure(_Value):
     unit: Literal["pJ", "pJ/bit", "pJ/bit/mm", "mW", "mW/KiB", "ratio"]
     node_nm: Annotated[float, Field(gt=0)] | None
     vdd_v: Annotated[float, Field(gt=0)] | None
-    device: Device
     device: Device
     kind: FigureKind
     source: Annotated[str, StringConstraints(strip_whitespace=True, min_length=8)]
