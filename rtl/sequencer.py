@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from amaranth import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
@@ -11,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 from ..designs.design import ACTIVATION_BITS
 from .config import CoreConfig
 from .settings import PLANES_LIMIT, TILES_BITS
+from .stream import SkidBuffer
 
 
 def settings_layout(config: CoreConfig) -> data.StructLayout:
@@ -54,18 +56,21 @@ class Sequencer(wiring.Component):
     bit of the activations reads those of its pass again; activations lie in the order in which a pass reads them, in
     slots used in turn from address 0. A token tile waits until its slot is full.
 
+    Which loops end with a step is found out in one cycle, what that makes of the addresses in the next.
+
     Members:
       ``i_settings``: In, ``settings_layout``, stable from the cycle before a start to the last step;
       ``i_start``: In, 1, not while busy; ``o_busy``: Out, 1: steps are left;
       ``i_slot_full``: In, 1: another slot has been filled, also before the start;
       ``o``: Out, stream of ``step_layout``.
-    Latency 1: from a start with its first slot full to the first step. Interval 1.
+    Latency 2: from a start with its first slot full to the first step. Interval 1.
     """
 
     interval = 1
 
     def __init__(self, config: CoreConfig) -> None:
         self._config = config
+        self._is_serial = config.array.activations == "serial"
         super().__init__(
             {
                 "i_settings": In(settings_layout(config)),
@@ -79,63 +84,82 @@ class Sequencer(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from the start to the first step, where its slot is full."""
-        return 1
+        return 2
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        pace = _Pace(idle=~self.o_busy, step=self.o.valid & self.o.ready)
+        ends = data.StructLayout(
+            {"word": 1, "bit": 1, "tile": 1, "slot": 1, "height": self.o.payload.height.shape()}  # loops from inside out
+        )
+        m.submodules.ends = buffer = SkidBuffer(ends)
+        left = Signal()
+        self._loop(m, buffer.i, left)
+        m.d.comb += self.o_busy.eq(left | buffer.o.valid)
+        self._address(m, buffer.o)
+        return m
 
+    def _loop(self, m: Module, ends: Any, left: Signal) -> None:
+        """The loops of all steps, as the stream of what ends with each; ``left``: there are more."""
+        pace = _Pace(begin=~left, step=ends.valid & ends.ready)
         settings = self.i_settings
         word = _count(m, "word", settings.words, pace, Const(1))
-        serial = self._config.array.activations == "serial"
-        bit = _count(m, "bit", settings.bits, pace, word.ends) if serial else word
+        bit = _count(m, "bit", settings.bits, pace, word.ends) if self._is_serial else word
         plane = _count(m, "plane", settings.planes, pace, bit.ends)
         tile = _count(m, "tile", settings.output_tiles, pace, plane.ends)
         layer = _count(m, "token_tile", settings.token_tiles, pace, tile.ends)
         slot = _count(m, "slot", settings.slots, pace, tile.ends)
-
-        payload = self.o.payload
-        _address(m, payload.weight_address, pace, again=word.ends & ~bit.ends, on=bit.ends, reset=tile.ends)
-        _address(m, payload.activation_address, pace, again=bit.ends & ~tile.ends, on=tile.ends, reset=slot.ends)
         m.d.comb += [
-            payload.last.eq(bit.ends),
-            payload.frees.eq(tile.ends),
-            payload.height.eq(Mux(layer.last, settings.last_height, self._config.array.rows)),
+            ends.payload.word.eq(word.ends),
+            ends.payload.bit.eq(bit.ends),
+            ends.payload.tile.eq(tile.ends),
+            ends.payload.slot.eq(slot.ends),
+            ends.payload.height.eq(Mux(layer.last, settings.last_height, self._config.array.rows)),
         ]
-        if serial:
-            with m.If(pace.idle):
-                m.d.sync += payload.double.eq(1)
-            with m.Elif(pace.step):
-                m.d.sync += payload.double.eq(word.ends)
-        self._take_slots(m, pace, tile.ends, layer.ends)
-        return m
+        tile_done, layer_done = Signal(), Signal()
+        m.d.comb += [tile_done.eq(pace.step & tile.ends), layer_done.eq(pace.step & layer.ends)]
+        self._take_slots(m, ends.valid, left, tile_done, layer_done)
 
-    def _take_slots(self, m: Module, pace: _Pace, tile_ends: Value, layer_ends: Value) -> None:
+    def _address(self, m: Module, ends: Any) -> None:
+        """Operands and flags of each step of the stream."""
+        end, step = ends.payload, self.o.payload
+        pace = _Pace(begin=self.i_start, step=self.o.valid & self.o.ready)
+        _follow(m, step.weight_address, pace, again=end.word & ~end.bit, on=end.bit, reset=end.tile)
+        _follow(m, step.activation_address, pace, again=end.bit & ~end.tile, on=end.tile, reset=end.slot)
+        m.d.comb += [
+            self.o.valid.eq(ends.valid),
+            ends.ready.eq(self.o.ready),
+            step.last.eq(end.bit),
+            step.frees.eq(end.tile),
+            step.height.eq(end.height),
+        ]
+        if self._is_serial:
+            with m.If(pace.begin):
+                m.d.sync += step.double.eq(1)
+            with m.Elif(pace.step):
+                m.d.sync += step.double.eq(end.word)
+
+    def _take_slots(self, m: Module, valid: Signal, left: Signal, tile_done: Value, layer_done: Value) -> None:
         """Steps are valid while a token tile holds its slot; the next one may take its own in the same cycle."""
         full = Signal(range(self._config.activation_words + 1))
-        tile_done, layer_done, take, taken = Signal(), Signal(), Signal(), Signal()
-        waiting = self.o_busy & ~self.o.valid
-        m.d.comb += [
-            tile_done.eq(pace.step & tile_ends),
-            layer_done.eq(pace.step & layer_ends),
-            take.eq((full[1:].any() | (full[0] & ~taken)) & (self.i_start | waiting | (tile_done & ~layer_done))),
-        ]
+        take, taken = Signal(), Signal()
+        waiting = left & ~valid
+        m.d.comb += take.eq((full[1:].any() | (full[0] & ~taken)) & (self.i_start | waiting | (tile_done & ~layer_done)))
         m.d.sync += [taken.eq(take), full.eq(full + self.i_slot_full - taken)]
         with m.If(take):
-            m.d.sync += self.o.valid.eq(1)
+            m.d.sync += valid.eq(1)
         with m.Elif(tile_done):
-            m.d.sync += self.o.valid.eq(0)
+            m.d.sync += valid.eq(0)
         with m.If(self.i_start):
-            m.d.sync += self.o_busy.eq(1)
+            m.d.sync += left.eq(1)
         with m.Elif(layer_done):
-            m.d.sync += self.o_busy.eq(0)
+            m.d.sync += left.eq(0)
 
 
 @dataclass(frozen=True)
 class _Pace:
-    """``idle``: loops stand at their beginning; ``step``: a step is taken."""
+    """``begin``: back to the beginning of the loops; ``step``: a step is taken."""
 
-    idle: Value
+    begin: Value
     step: Value
 
 
@@ -151,18 +175,18 @@ def _count(m: Module, name: str, turns: Value, pace: _Pace, inner: Value) -> _Lo
     """A loop of ``turns`` around one that ends with ``inner``. Its last turn is known a cycle ahead, in a register."""
     left, last, ends = Signal.like(turns, name=f"{name}_left"), Signal(name=f"{name}_last"), Signal(name=f"{name}_ends")
     m.d.comb += ends.eq(inner & last)
-    with m.If(pace.idle | (pace.step & ends)):
+    with m.If(pace.begin | (pace.step & ends)):
         m.d.sync += [left.eq(turns), last.eq(turns == 1)]
     with m.Elif(pace.step & inner):
         m.d.sync += [left.eq(left - 1), last.eq(left == 2)]
     return _Loop(last, ends)
 
 
-def _address(m: Module, address: Value, pace: _Pace, *, again: Value, on: Value, reset: Value) -> None:
+def _follow(m: Module, address: Value, pace: _Pace, *, again: Value, on: Value, reset: Value) -> None:
     """Count steps: at ``again`` back to the base, at ``on`` make the next address the base, at ``reset`` back to 0."""
     base, following = Signal.like(address, name="base"), Signal.like(address, name="following")
     m.d.comb += following.eq(address + 1)
-    with m.If(pace.idle | (pace.step & reset)):
+    with m.If(pace.begin | (pace.step & reset)):
         m.d.sync += [address.eq(0), base.eq(0)]
     with m.Elif(pace.step):
         m.d.sync += address.eq(Mux(again, base, following))

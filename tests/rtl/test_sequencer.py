@@ -88,7 +88,7 @@ LAYERS = [
 def test_every_step_in_order_one_a_cycle(layer, activations):
     """Slots get full a cycle before they can be used, one a cycle."""
     dut = sequencer(activations)
-    assert (dut.latency, dut.interval) == (1, 1)
+    assert (dut.latency, dut.interval) == (2, 1)
     steps, cycles = run(dut, layer, full=lambda cycle: cycle < layer["token_tiles"])
     assert steps == list(expected(activations, **layer))
     first = dut.latency + 1  # the first slot gets full as the layer starts, which is seen a cycle later
@@ -129,22 +129,22 @@ def test_a_token_tile_waits_for_its_slot():
     layer = settings(words=2, token_tiles=3, slots=2)
     steps, cycles = run(sequencer("parallel"), layer, full=lambda cycle: cycle in (0, 1, 20))
     assert steps == list(expected("parallel", **layer))
-    assert cycles == [2, 3, 4, 5, 22, 23]
+    assert cycles == [3, 4, 5, 6, 23, 24]
 
 
 def test_a_slot_that_gets_full_as_the_tile_before_ends_costs_one_cycle():
     layer = settings(words=3, token_tiles=2, slots=2)
     _, cycles = run(sequencer("parallel"), layer, full=lambda cycle: cycle in (0, 4))
-    assert cycles == [2, 3, 4, 6, 7, 8]
+    assert cycles == [3, 4, 5, 7, 8, 9]
 
 
 def test_one_step_tiles_take_a_slot_each_cycle():
     layer = settings(token_tiles=6, slots=64)
     _, cycles = run(sequencer("parallel"), layer, full=lambda cycle: cycle < 6)
-    assert cycles == [2, 3, 4, 5, 6, 7]
+    assert cycles == [3, 4, 5, 6, 7, 8]
 
 
 def test_a_slot_is_taken_once_by_tiles_of_one_step():
     layer = settings(token_tiles=3, slots=64)
     _, cycles = run(sequencer("parallel"), layer, full=lambda cycle: cycle in (0, 9, 10))
-    assert cycles == [2, 11, 12]
+    assert cycles == [3, 12, 13]
