@@ -88,9 +88,8 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        ends = data.StructLayout(
-            {"word": 1, "bit": 1, "tile": 1, "slot": 1, "height": self.o.payload.height.shape()}  # loops from inside out
-        )
+        height = self.o.payload.height.shape()
+        ends = data.StructLayout({"word": 1, "bit": 1, "tile": 1, "slot": 1, "height": height})
         m.submodules.ends = buffer = SkidBuffer(ends)
         left = Signal()
         self._loop(m, buffer.i, left)
@@ -143,7 +142,8 @@ class Sequencer(wiring.Component):
         full = Signal(range(self._config.activation_words + 1))
         take, taken = Signal(), Signal()
         waiting = left & ~valid
-        m.d.comb += take.eq((full[1:].any() | (full[0] & ~taken)) & (self.i_start | waiting | (tile_done & ~layer_done)))
+        wanted = self.i_start | waiting | (tile_done & ~layer_done)
+        m.d.comb += take.eq((full[1:].any() | (full[0] & ~taken)) & wanted)
         m.d.sync += [taken.eq(take), full.eq(full + self.i_slot_full - taken)]
         with m.If(take):
             m.d.sync += valid.eq(1)
