@@ -142,7 +142,7 @@ PROOFS = {
         "none waits needlessly",
         lambda: SkidBuffer(_WIDTH),
         skid_buffer,
-        lambda dut: {"spare_full": 1, "spare": _WIDTH},
+        lambda dut: {"spare_free": 1, "spare": _WIDTH},
         2,
     ),
     "fifo_2": _fifo(2),

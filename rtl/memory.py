@@ -90,7 +90,7 @@ class Ram(wiring.Component):
 class BankedRam(wiring.Component):
     """Words of ``width`` bits, written in banks of ``bank_width`` (the last may be narrower), read whole.
 
-    A write is registered at the entry: its word can be read from the second cycle after it on (``spread``: third).
+    A write is registered at the entry: its word can be read from the second cycle after it on (``spread``: fourth).
 
     Members:
       ``i_write``: In, {enable, bank, address, data (bank_width)}; ``i_enable``: In, 1; ``i_address``: In;
@@ -145,15 +145,15 @@ class BankedRam(wiring.Component):
         if self._is_spread:
             entered = Signal(self.i_write.shape(), name="entered")
             m.d.sync += entered.eq(self.i_write)
-        size = _BANKS_PER_GROUP if self._is_spread else len(self._banks)
+        size, wire = (_BANKS_PER_GROUP, 1) if self._is_spread else (len(self._banks), 0)
         for index, bank in enumerate(self._banks):
             if index % size == 0:
-                address = _wired(m, entered.address, 1, f"write_address_{index // size}")
-                word = _wired(m, entered.data, 1, f"write_data_{index // size}")
+                address = _wired(m, entered.address, 1 + wire, f"write_address_{index // size}")
+                word = _wired(m, entered.data, 1 + wire, f"write_data_{index // size}")
             enable = Signal(name=f"enable_{index}")
             m.d.sync += enable.eq(entered.enable & (entered.bank == index))
             m.d.comb += [
-                bank.i_write.enable.eq(enable),
+                bank.i_write.enable.eq(_wired(m, enable, wire, f"write_enable_{index}")),
                 bank.i_write.address.eq(address),
                 bank.i_write.data.eq(word),
             ]

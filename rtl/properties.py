@@ -124,9 +124,9 @@ def _buffers(h: Harness, capacity: int, room: int) -> Tracked:
 def skid_buffer(h: Harness) -> None:
     """Every item leaves once, in order, unchanged; an offered item stays; two fit; none waits needlessly."""
     tracked = _buffers(h, capacity=2, room=2)
-    spare_full, spare = h.inner["spare_full"], h.inner["spare"]
-    h.claim(tracked.held == h.dut.o.valid + spare_full)
-    h.implies(spare_full & (tracked.turn == 1), spare == tracked.item)
+    is_spare_full, spare = h.inner["spare_free"] == 0, h.inner["spare"]
+    h.claim(tracked.held == h.dut.o.valid + is_spare_full)
+    h.implies(is_spare_full & (tracked.turn == 1), spare == tracked.item)
 
 
 def stream_fifo(h: Harness, depth: int) -> None:

@@ -14,6 +14,8 @@ from .config import Tech
 class SkidBuffer(wiring.Component):
     """Two entries, so that neither ``valid`` and ``payload`` nor ``ready`` pass through in the same cycle.
 
+    All but the payload's choice comes straight out of registers, ``ready`` too: an inverter behind it would be a LUT.
+
     Members: ``i``: In, stream of ``shape``; ``o``: Out, stream of ``shape``.
     Latency 1, interval 1.
     """
@@ -33,29 +35,30 @@ class SkidBuffer(wiring.Component):
         m = Module()
         out = Signal(self._shape, reset_less=True)
         spare = Signal(self._shape, reset_less=True)
-        spare_full = Signal()
-        m.d.comb += [self.i.ready.eq(~spare_full), self.o.payload.eq(out)]
-        with m.If(~spare_full):
+        spare_free = Signal(init=1)
+        m.d.comb += [self.i.ready.eq(spare_free), self.o.payload.eq(out)]
+        with m.If(spare_free):
             m.d.sync += spare.eq(self.i.payload)
         with m.If(self.o.ready | ~self.o.valid):
             m.d.sync += [
-                out.eq(Mux(spare_full, spare, self.i.payload)),
-                self.o.valid.eq(spare_full | self.i.valid),
-                spare_full.eq(0),
+                out.eq(Mux(spare_free, self.i.payload, spare)),
+                self.o.valid.eq(~spare_free | self.i.valid),
+                spare_free.eq(1),
             ]
         with m.Elif(self.i.valid):
-            m.d.sync += spare_full.eq(1)
+            m.d.sync += spare_free.eq(0)
         return m
 
 
 class StreamFifo(wiring.Component):
     """FIFO of ``depth`` items in a memory, and one more in the output register.
 
-    ``i.ready`` depends on registers only. On ``tech="ecp5"`` the memory is asked for in distributed RAM, which comes
+    ``i.ready`` depends on registers only; ``joined`` FIFOs take an item without asking it. On ``tech="ecp5"`` the memory is asked for in distributed RAM, which comes
     in steps of 16 items.
 
     Members: ``i``: In, stream of ``shape``; ``o``: Out, stream of ``shape``; with ``joined`` also ``i_joined``: In, 1
-    bit: an item leaves only while it is 1.
+    bit: an item leaves only while it is 1. Who writes into joined FIFOs counts their room: nothing is offered that
+    does not fit.
     Latency 2, interval 1. Raises ``ValueError`` for a depth below 2.
     """
 
@@ -85,7 +88,7 @@ class StreamFifo(wiring.Component):
         put, get, taken = Signal(), Signal(), Signal()
         m.d.comb += [
             self.i.ready.eq(~full),
-            put.eq(self.i.valid & ~full),
+            put.eq(self.i.valid if self._joined else self.i.valid & ~full),
             taken.eq(self.o.ready & self.i_joined if self._joined else self.o.ready),
             get.eq(filled & (taken | ~self.o.valid)),
             write.en.eq(put),

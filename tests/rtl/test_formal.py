@@ -26,17 +26,17 @@ class OverwritingSkidBuffer(stream.SkidBuffer):
 
     def elaborate(self, platform):
         m = Module()
-        out, spare, spare_full = Signal(self._shape), Signal(self._shape), Signal()
-        m.d.comb += [self.i.ready.eq(~spare_full), self.o.payload.eq(out)]
+        out, spare, spare_free = Signal(self._shape), Signal(self._shape), Signal(init=1)
+        m.d.comb += [self.i.ready.eq(spare_free), self.o.payload.eq(out)]
         m.d.sync += spare.eq(self.i.payload)
         with m.If(self.o.ready | ~self.o.valid):
             m.d.sync += [
-                out.eq(Mux(spare_full, spare, self.i.payload)),
-                self.o.valid.eq(spare_full | self.i.valid),
-                spare_full.eq(0),
+                out.eq(Mux(spare_free, self.i.payload, spare)),
+                self.o.valid.eq(~spare_free | self.i.valid),
+                spare_free.eq(1),
             ]
         with m.Elif(self.i.valid):
-            m.d.sync += spare_full.eq(1)
+            m.d.sync += spare_free.eq(0)
         return m
 
 
