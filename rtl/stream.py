@@ -53,8 +53,8 @@ class SkidBuffer(wiring.Component):
 class StreamFifo(wiring.Component):
     """FIFO of ``depth`` items in a memory, and one more in the output register.
 
-    ``i.ready`` depends on registers only; ``joined`` FIFOs take an item without asking it. On ``tech="ecp5"`` the memory
-    is asked for in distributed RAM, which comes in steps of 16 items.
+    ``i.ready`` depends on registers only; ``joined`` FIFOs take an item without asking it. On ``tech="ecp5"`` the
+    memory is asked for in distributed RAM, which comes in steps of 16 items.
 
     Members: ``i``: In, stream of ``shape``; ``o``: Out, stream of ``shape``; with ``joined`` also ``i_joined``: In, 1
     bit: an item leaves only while it is 1. Who writes into joined FIFOs counts their room: nothing is offered that
