@@ -93,5 +93,5 @@ WORD_WIRE_LATENCY = 1
 
 
 def core_latency() -> int:
-    """Cycles from the core's start to its first step, operands on chip: loops, addresses, a buffer, memories, wires."""
+    """Cycles from the core's start to its first step, operands on chip: loops, a buffer, addresses, memories, wires."""
     return 3 + ADDRESS_WIRE_LATENCY + MEMORY_LATENCY + WORD_WIRE_LATENCY

@@ -14,14 +14,14 @@ from .config import CoreConfig
 from .delay import DelayLine
 from .memory import BankedRam
 from .pass_control import PassControl
-from .sequencer import Sequencer, settings_layout, step_layout
+from .sequencer import AddressCounter, Sequencer, settings_layout, step_layout
 from .stream import SkidBuffer
 
 WEIGHT_BANK_BITS = 32
 """Weights are written in words of this width."""
 COUNTER_BITS = 32
 _STEPS_AHEAD = core_latency()
-"""Steps between the sequencer and the array at most: in the buffer of addresses, in the memories, on their wires."""
+"""Steps between the sequencer and the array at most: in the buffer, in the memories, on their wires."""
 
 
 class ArrayCore(wiring.Component):
@@ -77,9 +77,10 @@ class ArrayCore(wiring.Component):
         m = Module()
         m.submodules.weights = self._weights
         m.submodules.activations = self._activations
-        m.submodules.array = array = SystolicArray(self._config.array, ahead=self._weights.latency + 1)
+        m.submodules.array = array = SystolicArray(self._config.array, ahead=self._weights.latency + 2)
         m.submodules.sequencer = sequencer = Sequencer(self._config)
-        start, step = Signal(), Signal()
+        start = Signal()
+        step = Signal()
         m.d.comb += [
             start.eq(self.i_start & ~self.o_busy),
             sequencer.i_settings.eq(self.i_settings),
@@ -87,10 +88,10 @@ class ArrayCore(wiring.Component):
             sequencer.i_slot_full.eq(self.i_slot_full),
         ]
         self._write(m)
-        # How the loops end takes a cycle, and so does whether a step may be taken: not both in the same.
+        # A cycle for which loops end, the next for whether the step may be taken, one more for its addresses.
         m.submodules.ahead = ahead = SkidBuffer(step_layout(self._config))
         wiring.connect(m, sequencer.o, ahead.i)
-        self._read(m, ahead.o, array, step)
+        self._read(m, start, self._admitted(m, ahead.o, array), array, step)
         wiring.connect(m, array.o, wiring.flipped(self.o))
         self._count(m, start, step)
         self._watch(m, start, sequencer, array)
@@ -108,39 +109,56 @@ class ArrayCore(wiring.Component):
                 write.data.eq(port.data),
             ]
 
-    def _read(self, m: Module, steps: Any, array: SystolicArray, step: Signal) -> None:
-        """Addresses through the memories, flags beside them.
+    def _admitted(self, m: Module, steps: Any, array: SystolicArray) -> Any:
+        """The steps that the array takes, a cycle later, as {valid, step}.
 
-        Whether the array takes a step is decided here, before the memories, by the same control as in the array: what
-        has been read is always taken. A hold would have to reach every block memory within a cycle.
+        This is decided before the memories, by the same control as in the array: what has been read is always taken. A
+        hold would have to reach every block memory within a cycle.
         """
-        config = self._config.array
-        m.submodules.gate = gate = PassControl(config.rows, array.capacity)
-        flags = data.StructLayout({"valid": 1, "double": 1, "last": 1, "height": range(config.rows + 1)})
-        m.submodules.flags = beside = DelayLine(flags, self._weights.latency, init={})
-        asked, read, freed = steps.payload, beside.o, Signal()
-        m.d.sync += freed.eq(array.o.valid & array.o.ready)
+        m.submodules.gate = gate = PassControl(self._config.array.rows, array.capacity)
+        admitted = Signal(data.StructLayout({"valid": 1, "step": step_layout(self._config)}))
+        freed = Signal()
         m.d.comb += [
             gate.i_activations.eq(steps.valid),
             gate.i_weights.eq(1),
-            gate.i_last.eq(asked.last),
-            gate.i_height.eq(asked.height),
+            gate.i_last.eq(steps.payload.bit),
+            gate.i_height.eq(steps.payload.height),
             gate.i_freed.eq(freed),
             steps.ready.eq(gate.o_activations),
-            beside.i.valid.eq(gate.o_step),
-            step.eq(read.valid),
+        ]
+        m.d.sync += [
+            freed.eq(array.o.valid & array.o.ready),
+            admitted.valid.eq(gate.o_step),
+            admitted.step.eq(steps.payload),
+        ]
+        return admitted
+
+    def _read(self, m: Module, start: Signal, admitted: Any, array: SystolicArray, step: Signal) -> None:
+        """Addresses through the memories, flags beside them."""
+        m.submodules.addresses = addresses = AddressCounter(self._config)
+        flags = data.StructLayout({"valid": 1, "double": 1, "last": 1, "height": range(self._config.array.rows + 1)})
+        m.submodules.flags = beside = DelayLine(flags, self._weights.latency, init={})
+        read = beside.o
+        m.d.comb += [
+            addresses.i_start.eq(start),
+            addresses.i_step.eq(admitted.valid),
+            addresses.i.eq(admitted.step),
+            beside.i.valid.eq(admitted.valid),
+            beside.i.double.eq(addresses.o_double),
+            beside.i.last.eq(admitted.step.bit),
+            beside.i.height.eq(admitted.step.height),
             self._weights.i_enable.eq(1),
-            self._weights.i_address.eq(asked.weight_address),
+            self._weights.i_address.eq(addresses.o_weight_address),
             self._activations.i_enable.eq(1),
-            self._activations.i_address.eq(asked.activation_address),
+            self._activations.i_address.eq(addresses.o_activation_address),
+            step.eq(read.valid),
             array.i_weights.valid.eq(read.valid),
             array.i_weights.payload.words.eq(self._weights.o),
             array.i_activations.valid.eq(read.valid),
             array.i_activations.payload.words.eq(self._activations.o),
+            *(array.i_activations.payload[name].eq(read[name]) for name in ("double", "last", "height")),
         ]
-        for name in ("double", "last", "height"):
-            m.d.comb += [beside.i[name].eq(asked[name]), array.i_activations.payload[name].eq(read[name])]
-        m.d.sync += self.o_slot_free.eq(gate.o_step & asked.frees)
+        m.d.sync += self.o_slot_free.eq(admitted.valid & admitted.step.tile)
 
     def _count(self, m: Module, start: Value, step: Value) -> None:
         stepped = Signal()
@@ -154,7 +172,7 @@ class ArrayCore(wiring.Component):
         """Busy from a start until the sequencer has no more passes and the last row of the last one leaves."""
         inside = Signal(range(array.capacity + _STEPS_AHEAD + 1))
         steps = sequencer.o
-        entered = steps.valid & steps.ready & steps.payload.last
+        entered = steps.valid & steps.ready & steps.payload.bit
         left = self.o.valid & self.o.ready & self.o.payload.last
         m.d.sync += inside.eq(inside + entered - left)
         with m.If(start):

@@ -132,24 +132,30 @@ def skid_buffer(h: Harness) -> None:
 def stream_fifo(h: Harness, depth: int) -> None:
     """Every item leaves once, in order, unchanged; an offered item stays; ``depth`` fit; none waits needlessly."""
     tracked = _buffers(h, capacity=depth + 1, room=depth)
-    h.claim(tracked.held == h.inner["level"] + h.dut.o.valid)
+    h.claim(tracked.held == h.inner["count.level"] + h.dut.o.valid)
     _fifo_holds(h, tracked, depth, "")
 
 
 def fifo_registers(depth: int, width: int, path: str = "") -> dict[str, int]:
     """The registers of a ``StreamFifo`` at ``path`` and their widths, memory included."""
     address, level = (depth - 1).bit_length(), depth.bit_length()
-    registers = {"level": level, "filled": 1, "full": 1, "read__addr": address, "write__addr": address}
+    registers = {
+        "count.level": level,
+        "count.filled": 1,
+        "count.full": 1,
+        "read__addr": address,
+        "write__addr": address,
+    }
     return {path + name: bits for name, bits in (registers | {f"memory[{n}]": width for n in range(depth)}).items()}
 
 
 def _fifo_holds(h: Harness, tracked: Tracked, depth: int, path: str) -> None:
     """Where the items of a ``StreamFifo`` at ``path`` lie: one in the output register, the others from ``read`` on."""
-    level, read, write = (h.inner[path + name] for name in ("level", "read__addr", "write__addr"))
+    level, read, write = (h.inner[path + name] for name in ("count.level", "read__addr", "write__addr"))
     words = Array(h.inner[f"{path}memory[{index}]"] for index in range(depth))
     h.claim((level <= depth) & (read < depth) & (write < depth))
-    h.claim(h.inner[path + "filled"] == (level != 0))
-    h.claim(h.inner[path + "full"] == (level == depth))
+    h.claim(h.inner[path + "count.filled"] == (level != 0))
+    h.claim(h.inner[path + "count.full"] == (level == depth))
     h.claim(write == _wrapped(read + level, depth))
     valid = h.dut.o.valid
     in_memory = tracked.is_inside & (tracked.turn >= valid) & (tracked.turn < level + valid)
@@ -257,7 +263,7 @@ def array(h: Harness, config: ArrayConfig) -> None:
     on_their_way = [owed != 0]
     for _ in range(dut.latency - 3):
         on_their_way.append(h.before(on_their_way[-1]))
-    in_fifo = h.inner["fifo_0.level"] + dut.o.valid
+    in_fifo = h.inner["fifo_0.count.level"] + dut.o.valid
     h.claim(tracked.held == owed + sum(on_their_way[1:]) + in_fifo)
     h.claim(h.inner["control.free"] == capacity - (tracked.held - owed)[: len(tracked.held)])
     _fifo_holds(h, tracked, capacity, "fifo_0.")

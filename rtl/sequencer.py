@@ -1,9 +1,8 @@
-"""``Sequencer``: the order of an array's steps, as addresses of the operands and flags of the pass."""
+"""The order of an array's steps: ``Sequencer`` tells what ends with each, ``AddressCounter`` where its words are."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from amaranth import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
@@ -12,7 +11,6 @@ from amaranth.lib.wiring import In, Out
 from ..designs.design import ACTIVATION_BITS
 from .config import CoreConfig
 from .settings import PLANES_LIMIT, TILES_BITS
-from .stream import SkidBuffer
 
 
 def settings_layout(config: CoreConfig) -> data.StructLayout:
@@ -36,41 +34,29 @@ def settings_layout(config: CoreConfig) -> data.StructLayout:
 
 
 def step_layout(config: CoreConfig) -> data.StructLayout:
-    """One step: where its operands are, the flags of the array that go with them, ``frees``: its slot's last step."""
-    return data.StructLayout(
-        {
-            "weight_address": range(config.weight_words),
-            "activation_address": range(config.activation_words),
-            "frees": 1,
-            "double": 1,
-            "last": 1,
-            "height": range(config.array.rows + 1),
-        }
-    )
+    """One step. ``word``, ``bit``, ``tile``, ``slot``: the loop over these comes to its end with it; ``height``: rows
+    of its token tile. The end of ``bit`` is that of a pass, that of ``tile`` the last use of a slot.
+    """
+    return data.StructLayout({"word": 1, "bit": 1, "tile": 1, "slot": 1, "height": range(config.array.rows + 1)})
 
 
 class Sequencer(wiring.Component):
     """One step a cycle, in the order: token tile, output tile, plane, (serial) bit from the highest, word.
 
-    Addresses only count, nothing is multiplied: weights of the passes of a token tile lie one after the other, and each
-    bit of the activations reads those of its pass again; activations lie in the order in which a pass reads them, in
-    slots used in turn from address 0. A token tile waits until its slot is full.
-
-    Which loops end with a step is found out in one cycle, what that makes of the addresses in the next.
+    A token tile waits until its slot is full. Slots are used in turn.
 
     Members:
       ``i_settings``: In, ``settings_layout``, stable from the cycle before a start to the last step;
       ``i_start``: In, 1, not while busy; ``o_busy``: Out, 1: steps are left;
       ``i_slot_full``: In, 1: another slot has been filled, also before the start;
       ``o``: Out, stream of ``step_layout``.
-    Latency 2: from a start with its first slot full to the first step. Interval 1.
+    Latency 1: from a start with its first slot full to the first step. Interval 1.
     """
 
     interval = 1
 
     def __init__(self, config: CoreConfig) -> None:
         self._config = config
-        self._is_serial = config.array.activations == "serial"
         super().__init__(
             {
                 "i_settings": In(settings_layout(config)),
@@ -84,75 +70,92 @@ class Sequencer(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from the start to the first step, where its slot is full."""
-        return 2
+        return 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        height = self.o.payload.height.shape()
-        ends = data.StructLayout({"word": 1, "bit": 1, "tile": 1, "slot": 1, "height": height})
-        m.submodules.ends = buffer = SkidBuffer(ends)
-        left = Signal()
-        self._loop(m, buffer.i, left)
-        m.d.comb += self.o_busy.eq(left | buffer.o.valid)
-        self._address(m, buffer.o)
-        return m
+        pace = _Pace(begin=~self.o_busy, step=self.o.valid & self.o.ready)
 
-    def _loop(self, m: Module, ends: Any, left: Signal) -> None:
-        """The loops of all steps, as the stream of what ends with each; ``left``: there are more."""
-        pace = _Pace(begin=~left, step=ends.valid & ends.ready)
         settings = self.i_settings
         word = _count(m, "word", settings.words, pace, Const(1))
-        bit = _count(m, "bit", settings.bits, pace, word.ends) if self._is_serial else word
+        serial = self._config.array.activations == "serial"
+        bit = _count(m, "bit", settings.bits, pace, word.ends) if serial else word
         plane = _count(m, "plane", settings.planes, pace, bit.ends)
         tile = _count(m, "tile", settings.output_tiles, pace, plane.ends)
         layer = _count(m, "token_tile", settings.token_tiles, pace, tile.ends)
         slot = _count(m, "slot", settings.slots, pace, tile.ends)
+        step = self.o.payload
         m.d.comb += [
-            ends.payload.word.eq(word.ends),
-            ends.payload.bit.eq(bit.ends),
-            ends.payload.tile.eq(tile.ends),
-            ends.payload.slot.eq(slot.ends),
-            ends.payload.height.eq(Mux(layer.last, settings.last_height, self._config.array.rows)),
+            step.word.eq(word.ends),
+            step.bit.eq(bit.ends),
+            step.tile.eq(tile.ends),
+            step.slot.eq(slot.ends),
+            step.height.eq(Mux(layer.last, settings.last_height, self._config.array.rows)),
         ]
-        tile_done, layer_done = Signal(), Signal()
-        m.d.comb += [tile_done.eq(pace.step & tile.ends), layer_done.eq(pace.step & layer.ends)]
-        self._take_slots(m, ends.valid, left, tile_done, layer_done)
+        self._take_slots(m, pace, tile.ends, layer.ends)
+        return m
 
-    def _address(self, m: Module, ends: Any) -> None:
-        """Operands and flags of each step of the stream."""
-        end, step = ends.payload, self.o.payload
-        pace = _Pace(begin=self.i_start, step=self.o.valid & self.o.ready)
-        _follow(m, step.weight_address, pace, again=end.word & ~end.bit, on=end.bit, reset=end.tile)
-        _follow(m, step.activation_address, pace, again=end.bit & ~end.tile, on=end.tile, reset=end.slot)
-        m.d.comb += [
-            self.o.valid.eq(ends.valid),
-            ends.ready.eq(self.o.ready),
-            step.last.eq(end.bit),
-            step.frees.eq(end.tile),
-            step.height.eq(end.height),
-        ]
-        if self._is_serial:
-            with m.If(pace.begin):
-                m.d.sync += step.double.eq(1)
-            with m.Elif(pace.step):
-                m.d.sync += step.double.eq(end.word)
-
-    def _take_slots(self, m: Module, valid: Signal, left: Signal, tile_done: Value, layer_done: Value) -> None:
+    def _take_slots(self, m: Module, pace: _Pace, tile_ends: Value, layer_ends: Value) -> None:
         """Steps are valid while a token tile holds its slot; the next one may take its own in the same cycle."""
         full = Signal(range(self._config.activation_words + 1))
-        take, taken = Signal(), Signal()
-        waiting = left & ~valid
-        wanted = self.i_start | waiting | (tile_done & ~layer_done)
-        m.d.comb += take.eq((full[1:].any() | (full[0] & ~taken)) & wanted)
+        tile_done, layer_done, take, taken = Signal(), Signal(), Signal(), Signal()
+        waiting = self.o_busy & ~self.o.valid
+        m.d.comb += [
+            tile_done.eq(pace.step & tile_ends),
+            layer_done.eq(pace.step & layer_ends),
+            take.eq((full[1:].any() | (full[0] & ~taken)) & (self.i_start | waiting | (tile_done & ~layer_done))),
+        ]
         m.d.sync += [taken.eq(take), full.eq(full + self.i_slot_full - taken)]
         with m.If(take):
-            m.d.sync += valid.eq(1)
+            m.d.sync += self.o.valid.eq(1)
         with m.Elif(tile_done):
-            m.d.sync += valid.eq(0)
+            m.d.sync += self.o.valid.eq(0)
         with m.If(self.i_start):
-            m.d.sync += left.eq(1)
+            m.d.sync += self.o_busy.eq(1)
         with m.Elif(layer_done):
-            m.d.sync += left.eq(0)
+            m.d.sync += self.o_busy.eq(0)
+
+
+class AddressCounter(wiring.Component):
+    """Where the operands of each step are. Addresses only count, nothing is multiplied.
+
+    Weights of the passes of a token tile lie one after the other, and each bit of the activations reads those of its
+    pass again; activations lie in the order in which a pass reads them, in slots from address 0.
+
+    Members:
+      ``i_start``: In, 1: back to the first step; ``i_step``: In, 1: a step is taken; ``i``: In, ``step_layout``, of it;
+      ``o_weight_address``, ``o_activation_address``: Out; ``o_double``: Out, 1: (serial) the first word of a bit. All
+      are of the step that is taken now or next.
+    Latency 0, interval 1.
+    """
+
+    interval = 1
+    latency = 0
+
+    def __init__(self, config: CoreConfig) -> None:
+        self._is_serial = config.array.activations == "serial"
+        super().__init__(
+            {
+                "i_start": In(1),
+                "i_step": In(1),
+                "i": In(step_layout(config)),
+                "o_weight_address": Out(range(config.weight_words)),
+                "o_activation_address": Out(range(config.activation_words)),
+                "o_double": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        pace, ends = _Pace(begin=self.i_start, step=self.i_step), self.i
+        _follow(m, self.o_weight_address, pace, again=ends.word & ~ends.bit, on=ends.bit, reset=ends.tile)
+        _follow(m, self.o_activation_address, pace, again=ends.bit & ~ends.tile, on=ends.tile, reset=ends.slot)
+        if self._is_serial:
+            with m.If(pace.begin):
+                m.d.sync += self.o_double.eq(1)
+            with m.Elif(pace.step):
+                m.d.sync += self.o_double.eq(ends.word)
+        return m
 
 
 @dataclass(frozen=True)

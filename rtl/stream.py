@@ -82,10 +82,11 @@ class StreamFifo(wiring.Component):
         m.submodules.memory = memory = Memory(shape=self._shape, depth=self._depth, init=[], attrs=attributes)
         write = memory.write_port()
         read = memory.read_port()
-        level = Signal(range(self._depth + 1))
         filled = Signal()
         full = Signal()
-        put, get, taken = Signal(), Signal(), Signal()
+        put = Signal()
+        get = Signal()
+        taken = Signal()
         m.d.comb += [
             self.i.ready.eq(~full),
             put.eq(self.i.valid if self._joined else self.i.valid & ~full),
@@ -96,11 +97,7 @@ class StreamFifo(wiring.Component):
             read.en.eq(get),
             self.o.payload.eq(read.data),
         ]
-        # ``level`` is not compared in the cycle in which it decides: put and get drive every bit of the memory.
-        with m.If(put & ~get):
-            m.d.sync += [level.eq(level + 1), filled.eq(1), full.eq(level == self._depth - 1)]
-        with m.Elif(get & ~put):
-            m.d.sync += [level.eq(level - 1), filled.eq(level != 1), full.eq(0)]
+        m.submodules.count = self._count(put, taken, filled, full)
         for port, step in ((write.addr, put), (read.addr, get)):
             with m.If(step):
                 m.d.sync += port.eq(Mux(port == self._depth - 1, 0, port + 1))
@@ -108,4 +105,20 @@ class StreamFifo(wiring.Component):
             m.d.sync += self.o.valid.eq(1)
         with m.Elif(taken):
             m.d.sync += self.o.valid.eq(0)
+        return m
+
+    def _count(self, put: Signal, taken: Signal, filled: Signal, full: Signal) -> Module:
+        """Items in the memory, ``filled`` and ``full`` in registers: they decide for every bit of the memory.
+
+        It finds out for itself what is got: synthesis keeps modules apart, so this LUT may stand here and that of the
+        memory and the output register there.
+        """
+        m = Module()
+        level = Signal(range(self._depth + 1))
+        get = Signal()
+        m.d.comb += get.eq(filled & (taken | ~self.o.valid))
+        with m.If(put & ~get):
+            m.d.sync += [level.eq(level + 1), filled.eq(1), full.eq(level == self._depth - 1)]
+        with m.Elif(get & ~put):
+            m.d.sync += [level.eq(level - 1), filled.eq(level != 1), full.eq(0)]
         return m
