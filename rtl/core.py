@@ -136,11 +136,13 @@ class ArrayCore(wiring.Component):
     def _read(self, m: Module, start: Signal, admitted: Any, array: SystolicArray, step: Signal) -> None:
         """Addresses through the memories, flags beside them."""
         m.submodules.addresses = addresses = AddressCounter(self._config)
+        started = Signal()
+        m.d.sync += started.eq(start)
         flags = data.StructLayout({"valid": 1, "double": 1, "last": 1, "height": range(self._config.array.rows + 1)})
         m.submodules.flags = beside = DelayLine(flags, self._weights.latency, init={})
         read = beside.o
         m.d.comb += [
-            addresses.i_start.eq(start),
+            addresses.i_start.eq(started),
             addresses.i_step.eq(admitted.valid),
             addresses.i.eq(admitted.step),
             beside.i.valid.eq(admitted.valid),

@@ -141,19 +141,17 @@ class BankedRam(wiring.Component):
         return m
 
     def _write(self, m: Module) -> None:
-        entered = self.i_write
-        if self._is_spread:
-            entered = Signal(self.i_write.shape(), name="entered")
-            m.d.sync += entered.eq(self.i_write)
-        size, wire = (_BANKS_PER_GROUP, 1) if self._is_spread else (len(self._banks), 0)
+        """To each bank: its enable, decoded at once; to each group of banks: address and data. All equally late."""
+        size, cycles = (_BANKS_PER_GROUP, 3) if self._is_spread else (len(self._banks), 1)
+        write = self.i_write
         for index, bank in enumerate(self._banks):
             if index % size == 0:
-                address = _wired(m, entered.address, 1 + wire, f"write_address_{index // size}")
-                word = _wired(m, entered.data, 1 + wire, f"write_data_{index // size}")
+                address = _wired(m, write.address, cycles, f"write_address_{index // size}")
+                word = _wired(m, write.data, cycles, f"write_data_{index // size}")
             enable = Signal(name=f"enable_{index}")
-            m.d.sync += enable.eq(entered.enable & (entered.bank == index))
+            m.d.sync += enable.eq(write.enable & (write.bank == index))
             m.d.comb += [
-                bank.i_write.enable.eq(_wired(m, enable, wire, f"write_enable_{index}")),
+                bank.i_write.enable.eq(_wired(m, enable, cycles - 1, f"write_enable_{index}")),
                 bank.i_write.address.eq(address),
                 bank.i_write.data.eq(word),
             ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal
+from amaranth import Module, Mux, Signal, Value
 from amaranth.hdl import ShapeLike
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
@@ -97,21 +97,23 @@ class StreamFifo(wiring.Component):
             read.en.eq(get),
             self.o.payload.eq(read.data),
         ]
-        m.submodules.count = self._count(put, taken, filled, full)
-        for port, step in ((write.addr, put), (read.addr, get)):
-            with m.If(step):
-                m.d.sync += port.eq(Mux(port == self._depth - 1, 0, port + 1))
+        m.submodules.count = self._count(read.addr, put, taken, filled, full)
+        with m.If(put):
+            m.d.sync += write.addr.eq(self._next(write.addr))
         with m.If(get):
             m.d.sync += self.o.valid.eq(1)
         with m.Elif(taken):
             m.d.sync += self.o.valid.eq(0)
         return m
 
-    def _count(self, put: Signal, taken: Signal, filled: Signal, full: Signal) -> Module:
-        """Items in the memory, ``filled`` and ``full`` in registers: they decide for every bit of the memory.
+    def _next(self, address: Value) -> Value:
+        return Mux(address == self._depth - 1, 0, address + 1)
+
+    def _count(self, address: Signal, put: Signal, taken: Signal, filled: Signal, full: Signal) -> Module:
+        """Where to read and how much is left; ``filled`` and ``full``, which decide for every bit, in registers.
 
         It finds out for itself what is got: synthesis keeps modules apart, so this LUT may stand here and that of the
-        memory and the output register there.
+        output register there.
         """
         m = Module()
         level = Signal(range(self._depth + 1))
@@ -121,4 +123,6 @@ class StreamFifo(wiring.Component):
             m.d.sync += [level.eq(level + 1), filled.eq(1), full.eq(level == self._depth - 1)]
         with m.Elif(get & ~put):
             m.d.sync += [level.eq(level - 1), filled.eq(level != 1), full.eq(0)]
+        with m.If(get):
+            m.d.sync += address.eq(self._next(address))
         return m
