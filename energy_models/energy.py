@@ -1,17 +1,19 @@
 """Energy of each operation: actions × energy per action, low, typical and high side by side.
 
-A lane of the array, for each product of one plane bit and one activation of b bits (t: mean toggle rate):
+The array of a one-bit design is made of the elements of :mod:`.gates`: per step of an element its dot product, pipeline
+registers and accumulation; per step of a block of columns its activation register and flags; per step of a block of
+rows its weight registers. Elements without work are clock-gated and cost nothing; lanes without work cost as the others
+do. Wires between blocks, clock spines, skew, select trees, FIFOs and control are not counted.
 
-    parallel   sign-conditioned add in a tree: b XNOR, b + 2 full adders (words grow by about two bits up the tree);
-               b + 1 operand register bits
-    serial     b XNOR and b full adders of the popcount tree (about one a bit); 2·b operand register bits
-    fp16       one multiply, one add; 32 operand register bits
+Data: the toggle rate of the trace, where it has one, is that of the activation registers; ½ where it has none. What
+stands behind the XNORs is random whatever the activations do, because the weights are: an XNOR of two independent bits
+is random where one of them is. The bits of an accumulator above a dot product of D bits count its carries: where a step
+adds μ on average, bit j changes μ / 2^j times a step, together 2·μ / 2^D times. (They change more often as a serial
+pass doubles its sums, once per activation bit, and as a pass ends; that is not counted.)
 
-and per element, output and step an accumulation: ``ACCUMULATOR_BITS`` full adders and register bits (FP16: the add is
-counted, 32 register bits). Figures of gates hold at an activity of ½, so gates cost figure · t / ½ and register bits
-cost clock + data · t. The toggle rate is the trace's where it has one, else ½; FP16 operands are always at ½.
-Lanes and rows without work are clock-gated and cost nothing. Wires between blocks, clock spines and control are not
-counted. Vector and scan units: multiplies, adds of ``UNIT_BITS`` bits, lookups, and the registers that hold products.
+An FP16 array: one multiply and one add, 32 operand register bits per product and 32 of the sum per element, at ½: the
+published figures, not the gates of ``gates.fp_multiply_add``. Vector and scan units: multiplies of 18 × 18 bits (of
+gates where the table has no block that does it), adds of ``UNIT_BITS`` bits, lookups, the registers that hold products.
 
 On-chip memories are priced at their whole capacity, the double buffers of streamed weights at ``STREAM_BUFFER_KIB``;
 leakage is memory leakage and static power × time.
@@ -20,78 +22,183 @@ leakage is memory leakage and static power × time.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from ..designs.design import Fp16ArrayDesign, OneBitDesign
+from ..traces.trace import Trace
+from .gates import (
+    FLAG_BITS,
+    Gates,
+    Sizes,
+    accumulator,
+    accumulator_bits,
+    dot_bits,
+    dot_unit,
+    flag_registers,
+    multiplier,
+    switched,
+    waits,
+    word_bits,
+    xnor_output,
+)
 from .ops import HALF, Floats, Ops
-from .technology import Action, Technology, dram_figures
+from .technology import Action, Technology, dram_figures, load_technology
 from .traffic import STREAM_BUFFER_KIB, Traffic
 from .work import UnitWork, scan_work, vector_work
 
 COMPONENTS = ("array", "vector", "scan", "sram", "dram", "leakage", "board")
 """Parts of an energy; ``board`` is a GPU, whose energy cannot be divided."""
 
-ACCUMULATOR_BITS = 24
-"""Of the array's accumulators: K = 11008 products with 8-bit activations need 22 bits."""
 UNIT_BITS = 24
 """Of an add in the vector and scan units."""
-PRODUCT_BITS = 36
-"""Register bits that hold the product of an 18 × 18 multiply."""
+FACTOR_BITS = 18
+"""Of each factor of a multiply in the vector and scan units of a one-bit design."""
 FP16_BITS = 16
 FP32_BITS = 32
-TREE_GROWTH_BITS = 2
 
 Counts = Mapping[Action, Floats]
 Energy = npt.NDArray[np.float64]
 """[n, 3]: pJ, low, typical, high."""
 
 
-def array_counts(ops: Ops, design: OneBitDesign | Fp16ArrayDesign) -> Counts:
-    """[n] each: actions of the array in each operation."""
-    linear = ops.is_kind("linear")
+def array_counts(
+    ops: Ops,
+    design: OneBitDesign | Fp16ArrayDesign,
+    density: Sizes = HALF,
+    weight_toggle: float = HALF,
+    weight_density: float = HALF,
+) -> Counts:
+    """[n] each: actions of the array in each operation.
+
+    ``density``: share of ones of the activation bits; ``weight_toggle``, ``weight_density``: of the weight bits of a
+    lane over the steps. They change nothing while the weights are random.
+    """
     if isinstance(design, Fp16ArrayDesign):
         macs = ops.macs.astype(np.float64)
-        bits = macs * (2 * FP16_BITS + FP32_BITS / design.lanes)
-        return {"fp16_multiply": macs, "fp16_add": macs, **_registers(bits, np.full(len(ops), HALF))}
-    products = np.where(linear, ops.macs * ops.weight_planes, 0).astype(np.float64)
-    outputs = np.where(linear, ops.tokens * ops.outputs * -(-ops.inputs // design.lanes) * ops.weight_planes, 0)
-    serial = design.activations == "serial"
-    accumulations = outputs * (ops.activation_bits if serial else 1) * float(ACCUMULATOR_BITS)
-    xnor = products * ops.activation_bits
-    adders = xnor if serial else products * (ops.activation_bits + TREE_GROWTH_BITS)
-    operands = 2 * xnor if serial else products * (ops.activation_bits + 1)
-    activity = ops.toggle / HALF
+        registers = Gates(register_bits=macs * (2 * FP16_BITS + FP32_BITS / design.lanes))
+        return _sum({"fp16_multiply": macs, "fp16_add": macs}, switched(registers))
+    lanes, serial, added = design.lanes, design.activations == "serial", dot_bits(design)
+    above = accumulator_bits(design.rtl.inputs_max, lanes) - added
+    carries = lanes * ((1 << word_bits(design)) - 1) / 2**added / np.maximum(above, 1)
+    toggle, ones = xnor_output(ops.toggle, density, weight_toggle, weight_density)
+    dot, step = dot_unit(design), _array_steps(ops, design)
+    return _sum(
+        switched(Gates(xnor=dot.xnor) * (step.elements * toggle / HALF)),
+        switched(replace(dot, xnor=0.0) * step.elements, toggle, ones),
+        switched(accumulator(added, doubling=serial) * step.elements),
+        switched(accumulator(above, doubling=serial, summand_bits=0) * step.elements, carries),
+        switched(Gates(register_bits=FLAG_BITS) * step.elements + flag_registers(design) * step.blocks, 0.0),
+        switched(Gates(register_bits=lanes * word_bits(design)) * step.blocks, ops.toggle, density),
+        switched(Gates(register_bits=lanes) * step.weights, weight_toggle, weight_density),
+        switched(Gates(register_bits=added) * step.waits),
+    )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _ArraySteps:
+    """[n] each: steps of all elements that have an output to make; of the blocks of columns that they are in, row by
+    row; of the weight registers in front of them; of the registers in which their dot products wait."""
+
+    elements: Floats
+    blocks: Floats
+    weights: Floats
+    waits: Floats
+
+
+def _array_steps(ops: Ops, design: OneBitDesign) -> _ArraySteps:
+    """The outputs of a linear fill tiles of ``cols``, its tokens tiles of ``rows``; the last of each may be smaller."""
+    words = ops.weight_planes * -(-ops.inputs // design.lanes)
+    words = words * ops.activation_bits if design.activations == "serial" else words
+    steps = np.where(ops.is_kind("linear"), words, 0).astype(np.float64)
+    cols_per_block, rows_per_block = design.rtl.cols_per_block, design.rtl.rows_per_block
+    tiles, width = np.divmod(ops.outputs, design.cols)
+    blocks = tiles * -(-design.cols // cols_per_block) + -(-width // cols_per_block)
+    tiles, height = np.divmod(ops.tokens, design.rows)
+    weights = tiles * -(-design.rows // rows_per_block) + -(-height // rows_per_block)
+    waiting = tiles * waits(design.rows, rows_per_block) + waits(height, rows_per_block)
+    return _ArraySteps(
+        elements=steps * ops.tokens * ops.outputs,
+        blocks=steps * ops.tokens * blocks,
+        weights=steps * ops.outputs * weights,
+        waits=steps * ops.outputs * waiting,
+    )
+
+
+def unit_counts(work: UnitWork, one_bit: bool, has_multiplier: bool) -> Counts:
+    """[n] each: actions of the vector or the scan unit, integer in a one-bit design, FP16 in an FP16 one.
+
+    ``has_multiplier``: a multiply is one action, a block of its own; else it is gates.
+    """
+    if not one_bit:
+        registers = switched(Gates(register_bits=work.multiplies * FP16_BITS))
+        floats: Counts = {"fp16_multiply": work.multiplies, "fp16_add": work.adds, "table_lookup": work.lookups}
+        return _sum(floats, registers)
+    integer = Gates(full_adder=work.adds * UNIT_BITS, register_bits=work.multiplies * 2 * FACTOR_BITS)
+    if has_multiplier:
+        return _sum({"multiply_18x18": work.multiplies, "table_lookup": work.lookups}, switched(integer))
+    gates = integer + multiplier(FACTOR_BITS, FACTOR_BITS) * work.multiplies
+    return _sum({"table_lookup": work.lookups}, switched(gates))
+
+
+def measured_and_random(
+    trace: Trace, design: OneBitDesign, weight_toggle: float = HALF, weight_density: float = HALF
+) -> tuple[Energy, Energy]:
+    """[n, 3] each: energy of the array with the toggle rates and densities that ``trace`` measured and those of the
+    weights that are given, and with random data throughout, pJ."""
+    ops, technology = Ops.from_frame(trace.ops), load_technology(design.technology)
+    density = trace.ops["density"].map(np.mean, na_action="ignore").astype(float).fillna(HALF).to_numpy()
+    measured = array_counts(ops, design, density, weight_toggle, weight_density)
+    random = array_counts(replace(ops, toggle=np.full(len(ops), HALF)), design)
+    return _priced(measured, technology), _priced(random, technology)
+
+
+def unit_actions(ops: Ops, design: OneBitDesign | Fp16ArrayDesign, technology: Technology) -> dict[str, Counts]:
+    """[n] each: actions of the array, the vector and the scan unit in each operation, by component."""
+    one_bit, has_multiplier = isinstance(design, OneBitDesign), technology.multiply_18x18 is not None
     return {
-        "xnor": xnor * activity,
-        "full_adder": (adders + accumulations) * activity,
-        **_registers(operands + accumulations, ops.toggle),
+        "array": array_counts(ops, design),
+        "vector": unit_counts(vector_work(ops, one_bit), one_bit, has_multiplier),
+        "scan": unit_counts(scan_work(ops), one_bit, has_multiplier),
     }
 
 
-def unit_counts(work: UnitWork, one_bit: bool) -> Counts:
-    """[n] each: actions of the vector or the scan unit, integer in a one-bit design, FP16 in an FP16 one."""
-    product_bits = PRODUCT_BITS if one_bit else FP16_BITS
-    registers = _registers(work.multiplies * product_bits, np.full_like(work.multiplies, HALF))
-    if one_bit:
-        adders = work.adds * UNIT_BITS
-        return {"multiply_18x18": work.multiplies, "full_adder": adders, "table_lookup": work.lookups, **registers}
-    return {"fp16_multiply": work.multiplies, "fp16_add": work.adds, "table_lookup": work.lookups, **registers}
+@dataclass(frozen=True, eq=False)
+class MemoryAccesses:
+    """[n] bytes read from and written to one on-chip memory in each operation; its capacity decides their price."""
+
+    memory: str
+    capacity_kib: int
+    reads: Floats
+    writes: Floats
+
+
+def memory_accesses(moved: Traffic, design: OneBitDesign | Fp16ArrayDesign) -> tuple[MemoryAccesses, ...]:
+    """Reads and writes of the memories and of the stream buffers. Loading resident weights is not counted."""
+    unwritten = np.zeros_like(moved.weight_reads)
+    return (
+        MemoryAccesses("weight memory", design.weight_memory_kib, moved.weight_reads, unwritten),
+        MemoryAccesses("stream buffers", STREAM_BUFFER_KIB, moved.stream_reads, moved.stream_writes),
+        MemoryAccesses(
+            "activation memory", design.activation_memory_kib, moved.activation_reads, moved.activation_writes
+        ),
+        MemoryAccesses("state memory", design.state_memory_kib, moved.state_reads, moved.state_writes),
+    )
+
+
+def on_chip_kib(design: OneBitDesign | Fp16ArrayDesign) -> int:
+    """Capacity of all memories that leak."""
+    return design.weight_memory_kib + design.activation_memory_kib + design.state_memory_kib
 
 
 def sram_energy(moved: Traffic, design: OneBitDesign | Fp16ArrayDesign, technology: Technology) -> Energy:
     """Reads and writes of the memories and the stream buffers, each at the energy per bit of its capacity."""
-    accesses = (
-        (design.weight_memory_kib, moved.weight_reads, np.zeros_like(moved.weight_reads)),
-        (STREAM_BUFFER_KIB, moved.stream_reads, moved.stream_writes),
-        (design.activation_memory_kib, moved.activation_reads, moved.activation_writes),
-        (design.state_memory_kib, moved.state_reads, moved.state_writes),
-    )
     energy = np.zeros((len(moved.weight_reads), 3))
-    for capacity, reads, writes in accesses:
-        energy += np.outer(8 * reads, technology.sram_pj_per_bit(capacity, "read"))
-        energy += np.outer(8 * writes, technology.sram_pj_per_bit(capacity, "write"))
+    for accesses in memory_accesses(moved, design):
+        energy += np.outer(8 * accesses.reads, technology.sram_pj_per_bit(accesses.capacity_kib, "read"))
+        energy += np.outer(8 * accesses.writes, technology.sram_pj_per_bit(accesses.capacity_kib, "write"))
     return energy
 
 
@@ -99,26 +206,26 @@ def energies(
     ops: Ops, design: OneBitDesign | Fp16ArrayDesign, technology: Technology, moved: Traffic, time_s: Floats
 ) -> dict[str, Energy]:
     """pJ of each operation by component of ``COMPONENTS``."""
-    one_bit = isinstance(design, OneBitDesign)
-    memories_kib = design.weight_memory_kib + design.activation_memory_kib + design.state_memory_kib
     dram = dram_figures()[design.dram.kind].price if design.dram else np.zeros(3)
     return {
-        "array": _priced(array_counts(ops, design), technology),
-        "vector": _priced(unit_counts(vector_work(ops, one_bit), one_bit), technology),
-        "scan": _priced(unit_counts(scan_work(ops), one_bit), technology),
+        **{unit: _priced(counts, technology) for unit, counts in unit_actions(ops, design, technology).items()},
         "sram": sram_energy(moved, design, technology),
         "dram": np.outer(8.0 * moved.dram, dram),
-        "leakage": np.outer(time_s * 1e9, technology.leakage_mw(memories_kib)),  # mW · s = 1e9 pJ
+        "leakage": np.outer(time_s * 1e9, technology.leakage_mw(on_chip_kib(design))),  # mW · s = 1e9 pJ
         "board": np.zeros((len(ops), 3)),
     }
 
 
-def _registers(bits: Floats, toggle: Floats) -> Counts:
-    """Register bits that are clocked, and those that change."""
-    return {"register_clock": bits, "register_data": bits * toggle}
+def _sum(*parts: Counts) -> Counts:
+    """The actions of all parts, each counted once."""
+    total: dict[Action, Floats] = {}
+    for part in parts:
+        for action, count in part.items():
+            total[action] = total.get(action, np.float64(0)) + count
+    return total
 
 
 def _priced(counts: Counts, technology: Technology) -> Energy:
-    """Σ count × price over the actions."""
+    """Σ count × price over the actions that are."""
     prices = np.stack([technology.action(action) for action in counts])
-    return np.asarray(np.stack(list(counts.values()), axis=1) @ prices)
+    return np.asarray(np.stack(np.broadcast_arrays(*counts.values()), axis=1) @ prices)

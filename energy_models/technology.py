@@ -23,11 +23,13 @@ from ..designs.yaml_file import read_yaml, validated
 
 FigureKind = Literal["silicon", "post-layout", "datasheet", "model", "estimate", "derived"]
 Action = Literal[
-    "full_adder", "xnor", "register_clock", "register_data",
+    "full_adder", "half_adder", "xnor", "and2", "mux2", "register_clock", "register_data",
     "multiply_18x18", "table_lookup", "fp16_multiply", "fp16_add",
 ]  # fmt: skip
-"""Arithmetic actions, priced per bit (full adder, XNOR, register) or per operation (the rest)."""
+"""Arithmetic actions, priced per gate or register bit, or per operation (the second line)."""
 ACTIONS: tuple[Action, ...] = get_args(Action)
+Cell = Literal["full_adder", "half_adder", "xnor", "and2", "mux2", "register_bit", "nand2"]
+"""Standard cells that have an area; the NAND2 is what gate equivalents are counted in."""
 Operation = Literal[
     "int8_add", "int16_add", "int32_add", "int8_multiply", "int16_multiply", "int32_multiply",
     "bf16_add", "bf16_multiply", "fp32_add", "fp32_multiply",
@@ -41,6 +43,7 @@ Device = Literal[
 Price = npt.NDArray[np.float64]
 """[3]: low, typical, high."""
 
+_SAME_LUT: dict[Action, Action] = {"half_adder": "full_adder", "and2": "xnor", "mux2": "xnor"}
 _TABLES = Path(__file__).parent / "technologies"
 _Model = TypeVar("_Model")
 
@@ -51,12 +54,12 @@ class _Value(BaseModel):
 
 class Figure(_Value):
     """One figure: ``value`` is typical, ``low`` and ``high`` bound what the sources say. ``node_nm`` and ``vdd_v`` are
-    null where they mean nothing (DRAM, whole boards, ratios)."""
+    null where they mean nothing (DRAM, whole boards, ratios; an area has no voltage)."""
 
     value: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     low: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     high: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    unit: Literal["pJ", "pJ/bit", "pJ/bit/mm", "mW", "mW/KiB", "ratio"]
+    unit: Literal["pJ", "pJ/bit", "pJ/bit/mm", "mW", "mW/KiB", "um2", "ratio"]
     node_nm: Annotated[float, Field(gt=0)] | None
     vdd_v: Annotated[float, Field(gt=0)] | None
     device: Device
@@ -105,8 +108,11 @@ class SramPoint(SramPort):
 
 
 class Technology(_Value):
-    """One node: actions in pJ, memories in pJ/bit over capacity, leakage in mW per KiB, static power in mW.
+    """One node: actions in pJ, memories in pJ/bit over capacity, leakage in mW per KiB, static power in mW, areas of
+    standard cells in um2 (all of them or none).
 
+    An FPGA's table has a ``multiply_18x18``, which is a block there; others have none and build it of gates. It may
+    leave out gates that one of its LUTs is anyway: see :meth:`action`.
     No energy is made of ``arithmetic`` (pJ per operation) and ``wires`` (pJ per bit moved and mm, random data): they
     are there to compare with, and for a model of what lies between the blocks.
     """
@@ -119,15 +125,19 @@ class Technology(_Value):
     xnor: Figure
     register_clock: Figure
     register_data: Figure
-    multiply_18x18: Figure
     table_lookup: Figure
     fp16_multiply: Figure
     fp16_add: Figure
+    half_adder: Figure | None = None
+    and2: Figure | None = None
+    mux2: Figure | None = None
+    multiply_18x18: Figure | None = None
     sram: Annotated[tuple[SramPoint, ...], Field(min_length=1)]
     sram_leakage: Figure
     static_power: Figure
     arithmetic: dict[Operation, Figure] = {}
     wires: dict[Literal["full_swing"], Figure] = {}
+    areas: dict[Cell, Figure] = {}
 
     @model_validator(mode="after")
     def _consistent(self) -> Technology:
@@ -137,6 +147,9 @@ class Technology(_Value):
         for point in self.sram:
             if len(point.ports) <= len(point.others):
                 raise ValueError(f"sram of {point.capacity_kib:g} KiB has a port_bits twice")
+        missing = [cell for cell in get_args(Cell) if cell not in self.areas]
+        if self.areas and missing:
+            raise ValueError(f"areas lack {', '.join(missing)}; give the area of every cell, or of none")
         for name, unit, figure in self._expected():
             _require_unit(name, unit, figure)
         return self
@@ -149,7 +162,9 @@ class Technology(_Value):
     def _expected(self) -> Iterator[tuple[str, str, Figure]]:
         """Name, the unit that it must be in, and figure."""
         for action in ACTIONS:
-            yield action, "pJ", getattr(self, action)
+            figure = getattr(self, action)
+            if figure is not None:
+                yield action, "pJ", figure
         for operation, figure in self.arithmetic.items():
             yield operation, "pJ", figure
         for point in self.sram:
@@ -158,12 +173,19 @@ class Technology(_Value):
                 yield f"{point.capacity_kib:g} KiB x{bits} write", "pJ/bit", port.write
         for wire, figure in self.wires.items():
             yield f"wire {wire}", "pJ/bit/mm", figure
+        for cell, figure in self.areas.items():
+            yield f"area {cell}", "um2", figure
         yield "sram_leakage", "mW/KiB", self.sram_leakage
         yield "static_power", "mW", self.static_power
 
     def action(self, action: Action) -> Price:
-        """pJ per action."""
-        figure: Figure = getattr(self, action)
+        """pJ per action. Where the table lacks a gate, it is a LUT: a half adder costs what a full adder does, an AND
+        and a multiplexer what an XNOR does. Raises ``ValueError`` for a multiplier that the table does not have."""
+        figure: Figure | None = getattr(self, action)
+        if figure is None and action in _SAME_LUT:
+            figure = getattr(self, _SAME_LUT[action])
+        if figure is None:
+            raise ValueError(f"{self.name} has no {action}; it is built of gates there")
         return figure.price
 
     def sram_pj_per_bit(

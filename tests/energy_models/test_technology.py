@@ -50,15 +50,51 @@ def test_the_45_nm_table_carries_horowitz_and_cacti() -> None:
     assert table.fp16_multiply.value == 1.1
     assert table.fp16_add.value == 0.4
     assert table.full_adder.value * 8 == pytest.approx(0.03)
-    assert table.multiply_18x18.high == pytest.approx(12.68 * (18 / 32) ** 2, rel=0.01)  # Aladdin's int32 multiplier
+    assert table.half_adder.value / table.full_adder.value == pytest.approx(2.66 / 4.256, rel=0.005)
+    assert table.mux2.high * 160 == pytest.approx(0.417, rel=0.005)  # Aladdin's 32-bit shifter
+    assert table.and2.price == pytest.approx(table.xnor.price)
     assert table.sram_pj_per_bit(32, "read")[1] * 64 == pytest.approx(14.92, rel=0.01)
     assert table.sram_pj_per_bit(32, "read")[2] * 64 == pytest.approx(20, rel=0.01)  # Horowitz's 32 KB cache
 
 
-def test_a_multiplier_is_its_source_scaled() -> None:
-    by_area = 0.2 * (18 / 8) ** 2  # Horowitz's int8 multiplier
-    assert load_technology("asic-45nm").multiply_18x18.value == pytest.approx(by_area, rel=0.005)
-    assert load_technology("asic-28nm").multiply_18x18.value == pytest.approx(by_area * 0.518, rel=0.005)
+def test_gates_scale_as_the_full_adder_does() -> None:
+    large, small = load_technology("asic-45nm"), load_technology("asic-28nm")
+    for cell in ("half_adder", "and2", "mux2"):
+        assert getattr(small, cell).value / getattr(large, cell).value == pytest.approx(0.518, rel=0.005)
+
+
+def test_areas_are_those_of_the_open_libraries() -> None:
+    published = {
+        "asic-45nm": {  # NanGate: the LEF's width × height
+            "full_adder": 4.256, "half_adder": 2.66, "xnor": 1.596, "and2": 1.064, "mux2": 1.862,
+            "register_bit": 4.522, "nand2": 0.798,
+        },
+        "asic-7nm": {  # ASAP7: widths × 0.27 µm
+            "full_adder": 0.756 * 0.27, "half_adder": 0.486 * 0.27, "xnor": 0.486 * 0.27, "and2": 0.324 * 0.27,
+            "mux2": (3 * 0.216 + 0.162) * 0.27, "register_bit": 1.08 * 0.27, "nand2": 0.216 * 0.27,
+        },
+    }  # fmt: skip
+    for name, areas in published.items():
+        assert {cell: figure.value for cell, figure in load_technology(name).areas.items()} == pytest.approx(
+            areas, rel=0.001
+        )
+    at_45, at_28 = load_technology("asic-45nm").areas, load_technology("asic-28nm").areas
+    assert at_28["register_bit"].value == pytest.approx(at_45["register_bit"].value * 0.368, rel=0.001)
+
+
+def test_a_lut_is_whatever_gate_it_holds() -> None:
+    table = load_technology("ecp5")
+    assert table.half_adder is table.and2 is table.mux2 is None
+    assert table.action("half_adder") == pytest.approx(table.full_adder.price)
+    assert table.action("and2") == pytest.approx(table.xnor.price)
+    assert table.action("mux2") == pytest.approx(table.xnor.price)
+    assert table.action("multiply_18x18") == pytest.approx(table.multiply_18x18.price)
+    assert "and2" not in table.figures
+
+
+def test_a_table_of_cells_has_no_multiplier() -> None:
+    with pytest.raises(ValueError, match="asic-28nm has no multiply_18x18; it is built of gates there"):
+        load_technology("asic-28nm").action("multiply_18x18")
 
 
 def test_dram_ranges_are_the_published_spread() -> None:
@@ -75,7 +111,7 @@ def test_dram_ranges_are_the_published_spread() -> None:
 def test_fpga_figures_say_that_they_are_estimates() -> None:
     for name in ("ecp5", "ice40up"):
         table = load_technology(name)
-        for action in ACTIONS:
+        for action in set(ACTIONS) & set(table.figures):
             figure = getattr(table, action)
             assert figure.kind == "estimate"
             assert figure.high >= 3.9 * figure.low
@@ -130,6 +166,12 @@ def test_leakage_is_memory_plus_device() -> None:
         (lambda d: d["arithmetic"].update(int4_add=d["xnor"]), "arithmetic.int4_add"),
         (lambda d: d["arithmetic"]["int8_add"].update(unit="mW"), "int8_add is in mW, it must be in pJ"),
         (lambda d: d["wires"]["full_swing"].update(unit="pJ"), "wire full_swing is in pJ, it must be in pJ/bit/mm"),
+        (lambda d: d["areas"]["xnor"].update(unit="pJ"), "area xnor is in pJ, it must be in um2"),
+        (lambda d: d["areas"].update(nor2=d["xnor"]), "areas.nor2"),
+        (
+            lambda d: [d["areas"].pop(cell) for cell in ("and2", "nand2")],
+            "areas lack and2, nand2; give the area of every",
+        ),
         (lambda d: d["static_power"].update(unit="pJ"), "static_power is in pJ, it must be in mW"),
     ],
 )
@@ -151,7 +193,7 @@ def test_no_shipped_figure_lacks_source_or_device() -> None:
             assert len(figure.source) > 8, (table, name)
             if figure.device not in ("dram", "board"):
                 assert figure.node_nm, (table, name)
-                assert figure.vdd_v, (table, name)
+                assert figure.vdd_v or figure.unit == "um2", (table, name)
 
 
 def test_ranges_cover_sources_that_disagree() -> None:
