@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from ..designs.design import KINDS
 from .scaling import Scaling
 from .technology import DramTable, GpuTable, Technology
+from .validation.chip import EnergyChip, ThroughputChip
 
 FOLDER = Path(__file__).parent / "schemas"
 MODELS: dict[str, type[BaseModel]] = {
@@ -21,6 +22,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "dram": DramTable,
     "gpu": GpuTable,
     "scaling": Scaling,
+    "chip-energy": EnergyChip,
+    "chip-throughput": ThroughputChip,
 }
 """Kind of file → what it is read into; a design's kind stands in its file as ``kind``."""
 

@@ -1,0 +1,1 @@
+"""Published chips beside what the cost model says of them."""
