@@ -116,6 +116,9 @@ def compare(
     design: Designs = None,
     baseline: Baselines = None,
     phase: PhaseOption = "decode",
+    batch: Annotated[
+        str, typer.Option(metavar="N,N,…", help="Sequences that run at once; 1 is always among them.")
+    ] = "1",
     directory: Annotated[Path, typer.Option("--output", "-o", help="Folder of the report.")] = Path("report"),
     json: AsJson = False,
 ) -> None:
@@ -129,6 +132,7 @@ def compare(
         design,
         baseline or reports.BASELINES,
         phase,
+        _batches(batch),
         directory=directory,
         console=Console(quiet=True) if json else cli_output.console(),
     )
@@ -248,13 +252,18 @@ def cost(
     if output is not None:
         cli_output.check_output(output, *cli_output.TABLE_SUFFIXES)
     made = _read_or_make_trace(context, source, phase, batch, length)
-    costs = cost_of(made, load_designs(design or [DEFAULT_DESIGN], baseline or [TWIN]))
+    chosen = load_designs(design or [DEFAULT_DESIGN], baseline or [TWIN])
+    costs = cost_of(made, chosen)
     if output is not None:
         cli_output.write_table(costs, output)
-    rows, columns = (
-        (cli_tables.cost_per_op(costs), cli_tables.COST_PER_OP) if per_op else (cli_tables.cost(costs), cli_tables.COST)
-    )
+    rows = cli_tables.cost_per_op(costs) if per_op else cli_tables.cost(costs, chosen)
+    columns = cli_tables.COST_PER_OP if per_op else cli_tables.COST
     cli_output.show(rows, columns, title=_about(made), groups="design", as_json=json)
+    if json or per_op:
+        return
+    cli_output.show(rows, cli_tables.ROOFLINE, title="roofline", groups="design")
+    wholes = [row for row in rows if row["kind"] == "all"]
+    cli_output.show(wholes, cli_tables.LIMITS, title="outside the binary GEMM, and what binds, of the time")
 
 
 @app.command(rich_help_panel=WORK)
@@ -463,6 +472,28 @@ def sources(
 
 
 @app.command(rich_help_panel=LOOK)
+def validate(
+    chips: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="CHIP", help="Names of published chips, or YAML files; none for all."),
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Published chips beside the cost model: our figure with its range, theirs, the ratio. A miss is a result."""
+    from . import cli_tables
+    from .energy_models.validation.chip import chip_names
+    from .energy_models.validation.predict import predict
+    from .reports import validation
+
+    found = [each for chip in dict.fromkeys(chips or chip_names()) for each in predict(chip)]
+    if json:
+        cli_output.show_json(validation.records(found))
+        return
+    cli_output.show(validation.rows(found), cli_tables.VALIDATION, groups="chip")
+    cli_output.console().print(validation.summary(found), highlight=False, soft_wrap=True)
+
+
+@app.command(rich_help_panel=LOOK)
 def doctor(json: AsJson = False) -> None:
     """What this machine has of what xnorscan needs; exit code 1 if the core is not whole."""
     from . import cli_tables
@@ -471,6 +502,14 @@ def doctor(json: AsJson = False) -> None:
     found = examine()
     cli_output.show(cli_tables.findings(found), cli_tables.FINDING, groups="part", as_json=json)
     raise typer.Exit(0 if healthy(found) else 1)
+
+
+def _batches(text: str) -> tuple[int, ...]:
+    """``1,4,16`` as numbers."""
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() and int(part) for part in parts):
+        raise ValueError(f"--batch is {text!r}, it must be whole numbers of at least 1 with commas between them")
+    return tuple(int(part) for part in parts)
 
 
 def _require_rtl(*modules: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .cli_output import Column, records
+from .energy_models.bounds import BOUNDS
 from .reports import quantities
 
 if TYPE_CHECKING:
@@ -212,6 +213,18 @@ def references(rows: Rows) -> Rows:
     return [{"reference": number, "source": source} for number, source in found.items()]
 
 
+VALIDATION = {
+    "chip": Column("chip", left=True),
+    "point": Column("point", left=True),
+    "where": Column("where", left=True, spare=True),
+    "ours": Column("ours (low–high)"),
+    "published": Column("published"),
+    "ratio": Column("ratio"),
+    "inside": Column("inside?", left=True),
+    "claim": Column("prediction or fit", left=True, spare=True),
+}
+
+
 def _picojoules(value: float) -> str:
     return quantities.energy(value / PJ_PER_UJ)
 
@@ -232,24 +245,47 @@ COST = {
 _SUMMED = ("time_s", "cycles", "dram_bytes", "energy_pj", "energy_pj_low", "energy_pj_high")
 
 
-def cost(costs: pd.DataFrame) -> Rows:
-    """One row per design and kind of operation, and one per design for all of them.
+ROOFLINE = {
+    "design": Column("design", left=True),
+    "kind": Column("kind", left=True),
+    "unit": Column("unit", left=True),
+    "intensity_ops_per_byte": Column("ops per DRAM byte", quantities.digits),
+    "attained_ops_per_s": Column("attained", quantities.rate),
+    "attainable_ops_per_s": Column("attainable", quantities.rate),
+    "peak_ops_per_s": Column("peak", quantities.rate),
+    "ridge_ops_per_byte": Column("ridge point", quantities.digits),
+}
+LIMITS = {
+    "design": Column("design", left=True),
+    "outside_dram_share": Column("DRAM traffic", quantities.share),
+    "outside_time_share": Column("time", quantities.share),
+    "outside_energy_share": Column("energy", quantities.share),
+    "ridge_ops_per_byte": Column("ridge point", quantities.digits, spare=True),
+} | {f"{bound}_time_share": Column(bound, quantities.share) for bound in BOUNDS}
 
-    ``bound`` is what limits most of the time of the row.
+
+def cost(costs: pd.DataFrame, designs: Iterable[Design]) -> Rows:
+    """One row per design and kind of operation, the head apart, and one per design for all of them.
+
+    ``bound`` is what limits most of the time of the row; the roofline stands in every row, the shares of what is not
+    the binary GEMM and of what binds in the last of a design.
     """
+    from .energy_models.roofline import ALL, op_kinds, roofline
+    from .energy_models.summary import per_token
+
+    limits = {row["design"]: row for row in records(per_token(costs, 1))}
+    positions = {(row["design"], row["kind"]): row for each in designs for row in records(roofline(costs, each))}
     rows: Rows = []
     for design, of_design in costs.groupby("design", sort=False):
         whole = float(of_design["energy_pj"].sum())
-        parts = [*of_design.groupby("kind", sort=False), ("all", of_design)]
-        for kind, part in parts:
+        for kind, part in [*of_design.groupby(op_kinds(of_design), sort=False), (ALL, of_design)]:
             sums = {name: float(part[name].sum()) for name in _SUMMED}
+            shares = limits[design] if kind == ALL else {}
             rows.append(
-                {"design": design, "kind": kind, "operations": int(part["count"].sum())}
+                positions[design, kind]
                 | sums
-                | {
-                    "bound": str(part.groupby("bound")["time_s"].sum().idxmax()),
-                    "energy_share": sums["energy_pj"] / whole,
-                }
+                | {"energy_share": sums["energy_pj"] / whole}
+                | {name: share for name, share in shares.items() if name in LIMITS and name != "design"}
             )
     return rows
 

@@ -1,4 +1,5 @@
-"""Draw the README's picture again from the models' dimensions and the design presets: ``python docs/figures.py``."""
+"""Draw the pictures of README and cost.md again from the models' dimensions and the design presets:
+``python docs/figures.py``."""
 
 from __future__ import annotations
 
@@ -12,17 +13,25 @@ from xnorscan.reports.story import pictures
 from xnorscan.reports.subjects import subject
 
 IMAGES = Path(__file__).parent / "images"
+BATCHES = tuple(2**power for power in range(11))
+NAMES = {
+    "energy-per-token": "energy-per-token",
+    "roofline-edge-28nm": "roofline",
+    "batch-decode-bi-mamba-2.7b-edge-28nm": "batch",
+}
+"""Pictures of a report and the files they become here."""
 
 
 def main() -> None:
-    """Write ``images/energy-per-token.png``: Bi-Mamba decoding beside FP16 on the same memory system."""
+    """Write ``images/``: Bi-Mamba beside FP16 on the same memory system, its roofline, the gain over the batch."""
     designs = [load_design(f"{name}{twin}") for name in DESIGNS for twin in ("/fp16", "")]
     subjects = [subject(name, precision=Precision()) for name in MODELS if name.startswith("bi-mamba")]
-    picture = pictures(results([(each, designs) for each in subjects], "decode"))["energy"][0]
+    drawn = pictures(results([(each, designs) for each in subjects], "decode", BATCHES))
     IMAGES.mkdir(exist_ok=True)
-    path = IMAGES / f"{picture.name}.png"
-    path.write_bytes(picture.png)
-    print(f"{path}: {picture.title}")
+    for picture in (p for section in drawn.values() for p in section if p.name in NAMES):
+        path = IMAGES / f"{NAMES[picture.name]}.png"
+        path.write_bytes(picture.png)
+        print(f"{path}: {picture.title}")
 
 
 if __name__ == "__main__":

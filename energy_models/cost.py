@@ -13,15 +13,18 @@ from .cycles import compute_cycles
 from .energy import COMPONENTS, Energy, energies
 from .gpu import gpu_compute_cycles, gpu_energy
 from .ops import Ints, Ops
+from .roofline import ideal_cycles
 from .schedule import schedule
 from .technology import load_technology
 from .traffic import Fit, Traffic, fit, place, traffic
+from .work import arithmetic
 
 RANGE = ("_low", "", "_high")
 """Suffixes of an energy column: low, typical, high."""
 IDENTITY = ("step", "layer", "name", "kind")
 COLUMNS: tuple[str, ...] = (
-    "design", *IDENTITY, "count", "compute_cycles", "memory_cycles", "cycles", "bound", "time_s",
+    "design", *IDENTITY, "count", "binary_gemm", "arithmetic_ops",
+    "ideal_cycles", "compute_cycles", "memory_cycles", "cycles", "bound", "time_s",
     "dram_bytes", "dram_weight_bytes", "dram_state_bytes", "dram_activation_bytes", "sram_bytes",
     *(f"energy_{component}_pj" for component in COMPONENTS), "energy_pj", "energy_pj_low", "energy_pj_high",
     *(f"energy_{component}_pj{end}" for component in COMPONENTS for end in ("_low", "_high")),
@@ -32,19 +35,22 @@ COLUMNS: tuple[str, ...] = (
 def cost(trace: Trace, designs: Sequence[Design]) -> pd.DataFrame:
     """One row per operation × design, designs in the order given, operations in the order of the trace.
 
-    FP16 designs and GPUs run the same operations with 16-bit weights, activations, state and head.
+    FP16 designs and GPUs run the same operations with 16-bit weights, activations, state and head; a one-bit design in
+    the widths of the trace, or those that it states for state and head.
 
     Columns: ``design``; ``step``, ``layer``, ``name``, ``kind`` of the operation; ``count`` (operations that the row
-    stands for, 1); ``compute_cycles`` with every operand at hand; ``memory_cycles`` of its DRAM bytes alone; ``cycles``
-    from the end of the operation before to its own in the schedule of ``schedule.py``, so that their sum is the
-    latency and ``cycles`` − ``compute_cycles`` the wait for the DMA (of a GPU the greater of the two, a roofline);
-    ``bound``: ``compute`` where that takes as long as the DRAM or longer, else the largest part of the DRAM traffic
-    (``weights``, ``head``, ``state``, ``activations``); ``time_s``; bytes of DRAM by what they are, bytes read and
-    written on chip; energy in pJ by component and in all, each with low and high (every figure of the technology tables
-    at its low, or at its high, together).
+    stands for, 1); ``binary_gemm``: a linear of one-bit weights in the trace, on every design; ``arithmetic_ops``:
+    multiplies and adds; ``ideal_cycles`` of its unit with every lane busy (``roofline.py``); ``compute_cycles`` with
+    every operand at hand; ``memory_cycles`` of its DRAM bytes alone; ``cycles`` from the end of the operation before to
+    its own in the schedule of ``schedule.py``, so that their sum is the latency and ``cycles`` − ``compute_cycles`` the
+    wait for the DMA (of a GPU the greater of the two, a roofline); ``bound``, of ``BOUNDS``: ``compute`` where that
+    takes as long as the DRAM or longer, else the largest part of the DRAM traffic; ``time_s``; bytes of DRAM by what
+    they are, bytes read and written on chip; energy in pJ by component and in all, each with low and high (every figure
+    of the technology tables at its low, or at its high, together).
 
-    Raises ``ValueError`` where a design without DRAM cannot hold the model (need and have in KiB), where two designs
-    have one name, where there is no design or no operation, and where a technology is unknown.
+    Raises ``ValueError`` where a design without DRAM cannot hold the model, or one with DRAM not what it says is on
+    chip (need and have in KiB), where two designs have one name, where there is no design or no operation, and where a
+    technology is unknown.
     """
     names = [design.name for design in designs]
     for name in names:
@@ -55,17 +61,14 @@ def cost(trace: Trace, designs: Sequence[Design]) -> pd.DataFrame:
     if trace.ops.empty:
         raise ValueError(f"the trace of {trace.metadata.model} has no operations; cost needs at least one")
     ops = Ops.from_frame(trace.ops)
-    fp16 = ops.as_fp16() if any(design.kind != "one_bit" for design in designs) else ops
-    identity = trace.ops[list(IDENTITY)]
-    frames = [_cost(identity, ops if design.kind == "one_bit" else fp16, design) for design in designs]
+    identity = trace.ops[list(IDENTITY)].assign(binary_gemm=ops.is_binary)
+    frames = [_cost(identity, ops.in_formats_of(design), design) for design in designs]
     return pd.concat(frames, ignore_index=True)
 
 
 def fits(trace: Trace, design: Design) -> Fit:
     """Whether ``trace`` can run on ``design``; with the reason, need against have, where it cannot."""
-    ops = Ops.from_frame(trace.ops)
-    own = ops if design.kind == "one_bit" else ops.as_fp16()
-    return fit(place(own, design), design)
+    return fit(place(Ops.from_frame(trace.ops).in_formats_of(design), design), design)
 
 
 def _cost(identity: pd.DataFrame, ops: Ops, design: Design) -> pd.DataFrame:
@@ -91,8 +94,10 @@ def _cost(identity: pd.DataFrame, ops: Ops, design: Design) -> pd.DataFrame:
     total: Energy = np.sum([parts[component] for component in COMPONENTS], axis=0)
     columns: dict[str, object] = {
         "design": design.name,
-        **{name: identity[name].to_numpy() for name in IDENTITY},
+        **{name: identity[name].to_numpy() for name in identity},
         "count": np.int64(1),
+        "arithmetic_ops": arithmetic(ops),
+        "ideal_cycles": ideal_cycles(ops, design),
         "compute_cycles": computing,
         "memory_cycles": memory,
         "cycles": cycles,
@@ -117,7 +122,7 @@ def _cycles_per_byte(design: Design) -> float:
 
 def _bound(ops: Ops, moved: Traffic, computing: Ints, memory: Ints) -> np.ndarray:
     head = ops.is_head | ops.is_kind("embedding")
-    names = np.array(["weights", "state", "activations", "head", "compute"], dtype=object)
-    largest = np.argmax([moved.dram_weights, moved.dram_state, moved.dram_activations], axis=0)
-    largest = np.where(head & (largest == 0), 3, largest)
-    return np.asarray(names[np.where(computing >= memory, 4, largest)])
+    weights = np.where(head, "head", "weights")
+    parts = [moved.dram_weights, moved.dram_state, moved.dram_activations]
+    largest = np.choose(np.argmax(parts, axis=0), [weights, "state", "activations"])
+    return np.where(computing >= memory, "compute", largest).astype(object)

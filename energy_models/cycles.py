@@ -14,6 +14,9 @@ Tiles follow each other without a bubble; a tile's results leave through a shift
 runs, so the next may end no sooner than h cycles later. The skew of h − 1 + cols − 1 cycles fills once, the last drain
 of h cycles is exposed.
 
+A quantized array is such an array too. Its linears of the layers use every lane, what it does in FP16 (head,
+attention) the lanes that multiply FP16: of an int8 array every second one.
+
 Attention multiplies activations by activations, which an array of one-bit weights cannot: a one-bit design does it in
 its vector lanes, one product a lane and cycle, over the positions that each token sees. The FP16 array does it as two
 products (q·kᵀ, probabilities·v) per sequence and head over the whole rectangle of tokens × context. In a prefill a
@@ -28,18 +31,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..designs.design import Fp16ArrayDesign, OneBitDesign
+from ..designs.design import ArrayDesign, OneBitDesign, QuantizedArrayDesign
 from ..designs.pipeline import core_latency, layer_cycles
 from .ops import Floats, Ints, Ops
 from .units import SCAN, VECTOR
-from .work import scan_work, vector_work
+from .work import scan_work, vector_work_of
 
 PARALLEL_BITS = 8
 """Activation bits that a lane of a parallel array takes in one pass."""
 
 
-def compute_cycles(ops: Ops, design: OneBitDesign | Fp16ArrayDesign) -> Ints:
-    """[n]: cycles of each operation with every operand at hand. ``ops`` are the design's own (``as_fp16`` for FP16)."""
+def compute_cycles(ops: Ops, design: ArrayDesign) -> Ints:
+    """[n]: cycles of each operation with every operand at hand. ``ops`` are the design's own (``in_formats_of``)."""
     vector = vector_cycles(ops, design)
     return np.asarray(vector + array_cycles(ops, design) + scan_cycles(ops, design))
 
@@ -70,12 +73,17 @@ def gemm_cycles(tokens: Ints, outputs: Ints, steps: Ints, rows: int, cols: int, 
     return np.asarray((tiles - 1) * np.maximum(steps, height) + steps + 2 * height + cols - 2)
 
 
-def array_cycles(ops: Ops, design: OneBitDesign | Fp16ArrayDesign) -> Ints:
+def fp16_lanes(design: ArrayDesign) -> int:
+    """Lanes of an element of an FP16 or quantized array that multiply FP16."""
+    return design.fp16_lanes if isinstance(design, QuantizedArrayDesign) else design.lanes
+
+
+def array_cycles(ops: Ops, design: ArrayDesign) -> Ints:
     """[n]: cycles of the array, 0 where an operation does not use it."""
     if isinstance(design, OneBitDesign):
         return np.where(ops.is_kind("linear"), one_bit_cycles(ops, design), 0)
-    rows, cols, lanes = design.rows, design.cols, design.lanes
-    steps = -(-ops.inputs // lanes)
+    rows, cols, lanes = design.rows, design.cols, fp16_lanes(design)
+    steps = -(-ops.inputs // np.where(ops.is_layer_linear, design.lanes, lanes))
     linear = np.where(ops.is_kind("linear"), gemm_cycles(ops.tokens, ops.outputs, steps, rows, cols), 0)
     new, pairs = ops.tokens // np.maximum(ops.sequences, 1), ops.sequences * ops.heads
     scores = gemm_cycles(new, ops.context, -(-ops.headdim // lanes), rows, cols, pairs)
@@ -83,13 +91,13 @@ def array_cycles(ops: Ops, design: OneBitDesign | Fp16ArrayDesign) -> Ints:
     return np.asarray(linear + np.where(ops.is_kind("attention"), scores + values, 0))
 
 
-def vector_cycles(ops: Ops, design: OneBitDesign | Fp16ArrayDesign) -> Ints:
+def vector_cycles(ops: Ops, design: ArrayDesign) -> Ints:
     """[n]: cycles of the vector unit, 0 where an operation does not use it."""
-    lane_cycles = vector_work(ops, isinstance(design, OneBitDesign)).lane_cycles
+    lane_cycles = vector_work_of(ops, design).lane_cycles
     return _ceil(lane_cycles / design.vector_lanes) * VECTOR.interval + np.where(lane_cycles > 0, VECTOR.latency, 0)
 
 
-def scan_cycles(ops: Ops, design: OneBitDesign | Fp16ArrayDesign) -> Ints:
+def scan_cycles(ops: Ops, design: ArrayDesign) -> Ints:
     """[n]: cycles of the scan unit, 0 where an operation does not use it."""
     new = np.maximum(ops.tokens // np.maximum(ops.sequences, 1), 1)
     per_token = _ceil(scan_work(ops).lane_cycles / new / design.scan_lanes) * SCAN.interval

@@ -7,6 +7,7 @@ from itertools import product
 
 import pandas as pd
 
+from .bounds import BOUNDS
 from .cost import RANGE
 from .energy import COMPONENTS
 
@@ -16,7 +17,10 @@ def per_token(frame: pd.DataFrame, tokens: int) -> pd.DataFrame:
 
     Columns: ``design``; ``energy_uj_per_token`` with ``_low`` and ``_high``; ``latency_us_per_token`` (time of the
     trace ÷ tokens) and its inverse ``tokens_per_s``; ``dram_bytes_per_token``; ``share_<component>`` of the energy,
-    summing to 1; ``bound``: what bounds the operations that take the most time in all, and ``bound_share`` of the time.
+    summing to 1; ``bound``: what bounds the operations that take the most time in all, and ``bound_share`` of the time;
+    ``<bound>_time_share`` of every bound of ``BOUNDS``, summing to 1; ``outside_dram_share``, ``outside_time_share``,
+    ``outside_energy_share``: of the DRAM bytes (missing where there are none), the time and the energy, what is not the
+    binary GEMM, that is, not the linears that have one-bit weights in the trace, whatever the design makes of them.
 
     Raises ``ValueError`` where ``tokens`` is not positive.
     """
@@ -25,7 +29,10 @@ def per_token(frame: pd.DataFrame, tokens: int) -> pd.DataFrame:
     designs = frame.groupby("design", sort=False)
     parts = [f"energy_{component}_pj" for component in COMPONENTS]
     sums = designs[[*parts, "energy_pj", "energy_pj_low", "energy_pj_high", "time_s", "dram_bytes"]].sum()
-    time_by_bound = frame.pivot_table("time_s", "design", "bound", "sum").loc[sums.index]
+    time_by_bound = frame.pivot_table("time_s", "design", "bound", "sum", fill_value=0.0).loc[sums.index]
+    time_by_bound = time_by_bound.reindex(columns=list(BOUNDS), fill_value=0.0)
+    outside = frame[~frame["binary_gemm"]].groupby("design")[["dram_bytes", "time_s", "energy_pj"]].sum()
+    outside = outside.reindex(sums.index, fill_value=0.0)
     columns = {f"energy_uj_per_token{end}": sums[f"energy_pj{end}"] / tokens / 1e6 for end in ("", "_low", "_high")}
     columns |= {
         "latency_us_per_token": sums["time_s"] / tokens * 1e6,
@@ -36,6 +43,12 @@ def per_token(frame: pd.DataFrame, tokens: int) -> pd.DataFrame:
         f"share_{component}": sums[part] / sums["energy_pj"] for component, part in zip(COMPONENTS, parts, strict=True)
     }
     columns |= {"bound": time_by_bound.idxmax(axis=1), "bound_share": time_by_bound.max(axis=1) / sums["time_s"]}
+    columns |= {f"{bound}_time_share": time_by_bound[bound] / sums["time_s"] for bound in BOUNDS}
+    shared = {"dram": "dram_bytes", "time": "time_s", "energy": "energy_pj"}
+    columns |= {
+        f"outside_{what}_share": outside[column] / sums[column].where(sums[column] > 0)
+        for what, column in shared.items()
+    }
     return pd.DataFrame(columns).reset_index()
 
 

@@ -2,10 +2,10 @@
 
 Residency, decided once per design over a whole trace. Weights fall into three groups (``vector``: norms, convolution,
 scan; ``linear``: the layers' linears; ``head``: the head, which is also the embedding table when tied) and state into
-three (``conv1d``, ``scan``, ``attention``: the KV cache). In each memory the smallest groups are kept first, whole
-groups only. A resident group moves nothing; loading it once before the run is not counted. Other weights are streamed
-in every step, other state is read and written in every step. On chip, a scan and a convolution read and write their
-state at every token.
+three (``conv1d``, ``scan``, ``attention``: the KV cache). A one-bit design may say of the head and of each state where
+it lives. Of the others, in each memory the smallest groups are kept first, whole groups only. A resident group moves
+nothing; loading it once before the run is not counted. Other weights are streamed in every step, other state is read
+and written in every step. On chip, a scan and a convolution read and write their state at every token.
 
 Activations of an operation stay on chip where its inputs and outputs fit together. Where they do not they are read from
 and written to DRAM, and a linear takes the cheaper of two orders: weights once and the inputs again for every tile of
@@ -15,30 +15,37 @@ weights and state are resident, tokens go through the whole model in chunks that
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..designs.design import Design, GpuDesign
-from .ops import Bools, Floats, Ints, Ops
+from ..designs.design import Design, GpuDesign, OneBitDesign
+from .ops import FP16_BITS, STATE_KINDS, Bools, Floats, Ints, Ops
 
 WEIGHT_GROUPS = ("vector", "linear", "head")
-STATE_GROUPS = ("conv1d", "scan", "attention")
 STREAM_BUFFER_KIB = 32
 """The double buffer through which the DMA streams, both halves: what is fetched ahead, and what an access costs."""
 GPU_TILE = 128
 """Outputs of one tile of a GPU's matrix kernels, for the re-reading of inputs that do not fit its cache."""
 _QUANTIZER_INPUT_BITS = 18
+"""Of what a one-bit design quantizes; the others quantize FP16."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """What a design keeps on chip. Needs are in bytes over the whole model, ``activation_need`` for one token."""
+    """What a design keeps on chip: groups of weights and of state. ``complete``: that is everything.
+
+    Needs are in bytes over the whole model, ``activation_need`` for one token; ``demanded_*``: of the groups of which
+    the design says ``on_chip``.
+    """
 
     weights: frozenset[str]
     states: frozenset[str]
     weight_need: int
     state_need: int
+    demanded_weights: int
+    demanded_state: int
     activation_need: int
     complete: bool
 
@@ -83,35 +90,46 @@ def place(ops: Ops, design: Design) -> Placement:
     """What ``design`` keeps on chip of the model that ``ops`` (in the design's own formats) ran."""
     weights = dict(zip(WEIGHT_GROUPS, _group_bytes(ops, ops.weight_bytes, _weight_masks(ops)), strict=True))
     state_bytes = np.maximum(ops.state_read_bytes, ops.state_write_bytes)
-    states = dict(zip(STATE_GROUPS, _group_bytes(ops, state_bytes, _state_masks(ops)), strict=True))
-    kept_weights = _keep(weights, design.weight_memory_kib * 1024)
-    kept_states = _keep(states, design.state_memory_kib * 1024)
+    states = dict(zip(STATE_KINDS, _group_bytes(ops, state_bytes, _state_masks(ops)), strict=True))
+    weights_at, states_at = _places(design)
+    kept_weights = _keep(weights, design.weight_memory_kib * 1024, weights_at)
+    kept_states = _keep(states, design.state_memory_kib * 1024, states_at)
     per_token = -(-(ops.input_bytes + ops.output_bytes) // np.maximum(ops.tokens, 1))
     return Placement(
         weights=kept_weights,
         states=kept_states,
         weight_need=sum(weights.values()),
         state_need=sum(states.values()),
+        demanded_weights=sum(weights[group] for group in _demanded(weights_at)),
+        demanded_state=sum(states[group] for group in _demanded(states_at)),
         activation_need=int(per_token.max(initial=0)),
-        complete=len(kept_weights) == len(WEIGHT_GROUPS) and len(kept_states) == len(STATE_GROUPS),
+        complete=not any((weights | states)[group] for group in {*weights, *states} - kept_weights - kept_states),
     )
 
 
 def fit(placement: Placement, design: Design) -> Fit:
-    """Whether a design without DRAM holds everything; with DRAM everything fits."""
-    if design.dram is not None:
-        return Fit(True)
-    needs = (
-        ("weights", placement.weight_need, design.weight_memory_kib, "weight_memory_kib"),
-        ("state", placement.state_need, design.state_memory_kib, "state_memory_kib"),
-        ("activations of one token", placement.activation_need, design.activation_memory_kib, "activation_memory_kib"),
-    )
+    """Whether a design without DRAM holds everything, and one with DRAM what it says is on chip."""
+    if design.dram is None:
+        why = f"{design.name} has no dram: "
+        activations = ("activations of one token", placement.activation_need, "activation_memory_kib")
+        needs = [
+            ("weights", placement.weight_need, "weight_memory_kib"),
+            ("state", placement.state_need, "state_memory_kib"),
+            activations,
+        ]
+    else:
+        why = f"{design.name} asks for more than fits on chip: "
+        states = " and ".join(_demanded(_places(design)[1]))
+        needs = [
+            ("embedding and head", placement.demanded_weights, "weight_memory_kib"),
+            (f"states of {states}", placement.demanded_state, "state_memory_kib"),
+        ]
     short = [
-        f"{what} need {need / 1024:.1f} KiB, {field} is {have}"
-        for what, need, have, field in needs
-        if need > have * 1024
+        f"{what} need {need / 1024:.1f} KiB, {field} is {getattr(design, field)}"
+        for what, need, field in needs
+        if need > getattr(design, field) * 1024
     ]
-    return Fit(not short, f"{design.name} has no dram: " + "; ".join(short) if short else "")
+    return Fit(not short, why + "; ".join(short) if short else "")
 
 
 def traffic(ops: Ops, design: Design, placement: Placement) -> Traffic:
@@ -139,21 +157,23 @@ def traffic(ops: Ops, design: Design, placement: Placement) -> Traffic:
     dram_inputs = np.where(spilled, np.where(reread, inputs * output_tiles, inputs), 0)
     dram_outputs = np.where(spilled, ops.output_bytes, 0)
 
-    resident_state = _members(_state_masks(ops), STATE_GROUPS, placement.states)
+    resident_state = _members(_state_masks(ops), STATE_KINDS, placement.states)
     state_in = np.where(resident_state, 0, ops.state_read_bytes)
     state_out = np.where(resident_state, 0, ops.state_write_bytes)
 
     token_tiles = -(-ops.tokens // rows)
     new_tokens = ops.tokens // np.maximum(ops.sequences, 1)
     updates = np.where(ops.is_kind("scan", "conv1d"), new_tokens, 1)  # a recurrence touches its state at every token
-    readings = np.where(ops.is_kind("attention"), token_tiles, updates)
+    readings = np.where(ops.is_kind("attention"), -(-new_tokens // rows), updates)  # of a sequence's own KV cache
     if isinstance(design, GpuDesign):
         array_reads = np.where(linear, output_tiles, 1)
     else:
         planes = ops.weight_planes if one_bit else 1
         array_reads = np.where(linear, output_tiles * planes, np.where(ops.is_kind("rmsnorm", "gated_rmsnorm"), 2, 1))
     weight_reads = (stored * np.where(linear, token_tiles, 1)).astype(np.float64)
-    entering = np.where(linear & one_bit, ops.tokens * ops.inputs, 0)
+    quantized = linear & (one_bit | (ops.activation_bits < FP16_BITS))
+    entering = np.where(quantized, ops.tokens * ops.inputs, 0)
+    quantizer_bits = _QUANTIZER_INPUT_BITS if one_bit else FP16_BITS
     return Traffic(
         dram_weights=dram_weights,
         dram_state=state_in + state_out,
@@ -161,7 +181,7 @@ def traffic(ops: Ops, design: Design, placement: Placement) -> Traffic:
         weight_reads=np.where(streamed, 0.0, weight_reads),
         stream_reads=np.where(streamed, weight_reads, 0.0),
         stream_writes=dram_weights.astype(np.float64),
-        activation_reads=inputs * array_reads + entering * _QUANTIZER_INPUT_BITS / 8 + dram_outputs,
+        activation_reads=inputs * array_reads + entering * quantizer_bits / 8 + dram_outputs,
         activation_writes=ops.output_bytes + entering * ops.activation_bits / 8 + dram_inputs,
         state_reads=(ops.state_read_bytes * readings + state_out).astype(np.float64),
         state_writes=(ops.state_write_bytes * updates + state_in).astype(np.float64),
@@ -176,7 +196,7 @@ def _weight_masks(ops: Ops) -> list[Bools]:
 
 
 def _state_masks(ops: Ops) -> list[Bools]:
-    return [ops.is_kind(group) for group in STATE_GROUPS]
+    return [ops.is_kind(group) for group in STATE_KINDS]
 
 
 def _group_bytes(ops: Ops, sizes: Ints, masks: list[Bools]) -> list[int]:
@@ -185,10 +205,22 @@ def _group_bytes(ops: Ops, sizes: Ints, masks: list[Bools]) -> list[int]:
     return [int(np.bincount(step, weights=np.where(mask, sizes, 0)).max(initial=0)) for mask in masks]
 
 
-def _keep(sizes: dict[str, int], capacity: int) -> frozenset[str]:
-    """The groups that stay: smallest first, as long as they fit together."""
-    kept, used = set(), 0
-    for group in sorted(sizes, key=lambda name: sizes[name]):
+def _places(design: Design) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Where the design says that groups of weights and of state live; what it says nothing of is ``auto``."""
+    if not isinstance(design, OneBitDesign):
+        return {}, {}
+    return {"head": design.head.at}, {kind: residency.at for kind, residency in design.state}
+
+
+def _demanded(places: Mapping[str, str]) -> list[str]:
+    return [group for group, at in places.items() if at == "on_chip"]
+
+
+def _keep(sizes: Mapping[str, int], capacity: int, places: Mapping[str, str]) -> frozenset[str]:
+    """The groups that stay: those that must, then, smallest first, those that may as long as they fit together."""
+    kept = set(_demanded(places))
+    used = sum(sizes[group] for group in kept)
+    for group in sorted((g for g in sizes if places.get(g, "auto") == "auto"), key=lambda name: sizes[name]):
         if used + sizes[group] > capacity:
             break
         kept.add(group)

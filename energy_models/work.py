@@ -12,7 +12,9 @@ multiply and add are counted apart:
     conv1d        taps, bias, SiLU                    taps + 1 multiplies, adds; 1 lookup; taps passes
 
 Around a one-bit linear the vector unit forms α·x and Σ β·x (first pass) and quantizes (second pass); it adds the
-shared β term to each output, or multiplies it by its row's scale where the weights are int8. FP16 needs none of it.
+shared β term to each output, or multiplies it by its row's scale where the weights are int8. FP16 needs none of it. An
+int8 array's linear of a layer has its inputs quantized (greatest magnitude, then one multiply: two passes) and its
+outputs multiplied by their scale.
 
 Scan unit, per state element: Mamba-2 3 multiplies (decay·h, dt·x·B, C·h) and 2 adds, softplus and exp per head and
 token; Mamba-1 one multiply (dt·A) and one exp more per element. D·x is one multiply and add per channel.
@@ -27,6 +29,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..designs.design import Design, OneBitDesign, QuantizedArrayDesign
 from ..traces.op import KINDS
 from .ops import Floats, Ops
 
@@ -53,8 +56,15 @@ class UnitWork:
     lookups: Floats
 
 
-def vector_work(ops: Ops, one_bit: bool) -> UnitWork:
-    """The vector unit's work in each operation."""
+def vector_work_of(ops: Ops, design: Design) -> UnitWork:
+    """The vector unit's work in each operation on ``design``; ``ops`` in its formats."""
+    int8 = isinstance(design, QuantizedArrayDesign) and design.arithmetic == "int8"
+    return vector_work(ops, isinstance(design, OneBitDesign), int8)
+
+
+def vector_work(ops: Ops, one_bit: bool, int8: bool = False) -> UnitWork:
+    """The vector unit's work in each operation on a one-bit design, around an array that is ``int8`` in the linears of
+    the layers, or in FP16 throughout."""
     elements = (ops.tokens * ops.outputs).astype(np.float64)
     passes, multiplies, adds, lookups = (_PER_KIND[ops.kind].T * elements).astype(np.float64)
     taps = np.where(ops.is_kind("conv1d"), ops.inputs, 0) * elements
@@ -71,6 +81,11 @@ def vector_work(ops: Ops, one_bit: bool) -> UnitWork:
         passes = passes + attention + 2 * entering
         multiplies = multiplies + attention + np.where(binarized, 2 * entering, leaving)
         adds = adds + attention + np.where(binarized, entering + leaving, 0.0)
+    if int8:
+        entering = np.where(ops.is_layer_linear, ops.tokens * ops.inputs, 0).astype(np.float64)
+        leaving = np.where(ops.is_layer_linear, elements, 0.0)
+        passes = passes + 2 * entering + leaving
+        multiplies = multiplies + entering + leaving
     return UnitWork(lane_cycles=passes, multiplies=multiplies, adds=adds, lookups=lookups)
 
 
@@ -88,3 +103,13 @@ def scan_work(ops: Ops) -> UnitWork:
         adds=2 * elements + channels + lookups,
         lookups=lookups,
     )
+
+
+def arithmetic(ops: Ops) -> Floats:
+    """[n]: multiplies and adds of each operation, however a design does them; the numerator of a roofline.
+
+    A product in a linear or in attention is a multiply and an add, whatever its bits and planes. Lookups, the scaling
+    and the quantizing around a one-bit linear are not counted, so a one-bit design and its FP16 twin do the same.
+    """
+    vector, scan = vector_work(ops, one_bit=False), scan_work(ops)
+    return np.asarray(2.0 * ops.macs + vector.multiplies + vector.adds + scan.multiplies + scan.adds)

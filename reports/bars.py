@@ -36,6 +36,10 @@ COLOURS: Mapping[str, str] = {
     "other linears": GREEN,
     "other": PURPLE,
     m.REST: SAND,
+    "compute": GREEN,
+    "weights": BLUE,
+    "head": ORANGE,
+    "activations": SAND,
 }
 """One colour for one thing: linear weights blue, the head orange, the state vermillion, in every figure."""
 

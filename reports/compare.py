@@ -27,7 +27,7 @@ from . import tables
 from .page import render
 from .plotting import Picture
 from .results import GPU, Results, results
-from .story import cards, page, pictures
+from .story import cards, leading_roofline, page, pictures
 from .subjects import PHASES, PROMPT_LENGTH, TEXT_BYTES, Subject, subject
 
 MODELS = ("tiny", "bi-mamba-780m", "bi-mamba-1.3b", "bi-mamba-2.7b")
@@ -41,7 +41,7 @@ BASELINES = (TWIN, "gpu-h100")
 
 @dataclass(frozen=True)
 class CompareResult:
-    """What was found and where it stands: the comparison frame, the headline, the files in ``directory``."""
+    """What was found and where it stands: the comparison of every batch, the headline, the files in ``directory``."""
 
     directory: Path
     comparison: pd.DataFrame
@@ -54,6 +54,7 @@ def compare(
     designs: Sequence[str] | None = None,
     baselines: Sequence[str] = BASELINES,
     phase: str = "decode",
+    batches: Sequence[int] = (1,),
     *,
     directory: Path,
     console: Console,
@@ -66,20 +67,23 @@ def compare(
 
     ``designs``: preset names or YAML files; by default ``edge-28nm``, and for shipped models the small FPGAs too.
     ``baselines``: ``fp16`` (the equal-throughput twin of every one-bit design) and names or files of other designs.
-    ``phase``: ``decode`` or ``prefill``, the one the report leads with; both are computed. ``command``: what makes the
+    ``phase``: ``decode`` or ``prefill``, the one the report leads with; both are computed. ``batches``: sequences at
+    once; 1, with which the report leads, is always among them. ``command``: what makes the
     report again, as the page shows it.
 
     Shipped models run on held-out text of ``text_bytes``; others are costed from their dimensions. Everything is
     written beside ``directory`` first and moved in when it is complete. The same inputs give the same bytes; the page
     has a date only where the environment variable SOURCE_DATE_EPOCH gives one.
 
-    Raises ``ValueError`` for an unknown model, design or phase, and where no model fits any design; ``OSError`` where
-    the directory cannot be written.
+    Raises ``ValueError`` for an unknown model, design or phase, a batch below 1, and where no model fits any design;
+    ``OSError`` where the directory cannot be written.
     """
     if phase not in PHASES:
         raise ValueError(f"phase is {phase!r}, it must be {' or '.join(PHASES)}")
     if not models:
         raise ValueError("no model is given, compare needs at least one")
+    if min(batches, default=1) < 1:
+        raise ValueError(f"batch is {min(batches)}, it must be at least 1")
     directory = Path(directory)
     _check_directory(directory)
     date = _date()
@@ -98,14 +102,15 @@ def compare(
             progress.update(task, completed=1, total=1)
             chosen.append((done, planned))
         task = progress.add_task("costs, figures, page", total=None)
-        found = results(chosen, phase)
+        found = results(chosen, phase, batches)
         drawn = pictures(found)
-        html = render(page(found, drawn, command or _command(models, designs, baselines, phase), _versions(date)))
+        made_by = command or _command(models, designs, baselines, phase, batches)
+        html = render(page(found, drawn, made_by, _versions(date)))
         _write(build, found, drawn, html)
         files = _move(build, directory)
         progress.update(task, completed=1, total=1)
     _show(console, found, directory)
-    return CompareResult(directory, found.comparison, _headline(found), files)
+    return CompareResult(directory, found.batches, _headline(found), files)
 
 
 def _check_directory(directory: Path) -> None:
@@ -123,12 +128,15 @@ def _designs(model: str, designs: Sequence[str] | None, baselines: Sequence[str]
     return load_designs(names, baselines)
 
 
-def _command(models: Sequence[str], designs: Sequence[str] | None, baselines: Sequence[str], phase: str) -> str:
+def _command(
+    models: Sequence[str], designs: Sequence[str] | None, baselines: Sequence[str], phase: str, batches: Sequence[int]
+) -> str:
     words = ["xnorscan", "compare"]
     words += [] if tuple(models) == MODELS else list(models)
     words += [w for d in designs or () for w in ("--design", d)]
     words += [] if tuple(baselines) == BASELINES else [w for b in baselines for w in ("--baseline", b)]
     words += [] if phase == "decode" else ["--phase", phase]
+    words += [] if set(batches) == {1} else ["--batch", ",".join(map(str, batches))]
     return shlex.join([*words, "-o", "report"])
 
 
@@ -175,8 +183,9 @@ def _write(build: Path, found: Results, drawn: Mapping[str, Sequence[Picture]], 
     for each in found.subjects:
         for phase, trace in each.traces.items():
             write_trace(trace, build / f"{each.model}.{phase}.trace.parquet")
-    found.comparison.to_csv(build / "compare.csv", index=False, float_format="%.9g", lineterminator="\n")
-    found.comparison.to_parquet(build / "compare.parquet", index=False)
+    for name, frame in (("compare", found.batches), ("roofline", found.roofline)):
+        frame.to_csv(build / f"{name}.csv", index=False, float_format="%.9g", lineterminator="\n")
+        frame.to_parquet(build / f"{name}.parquet", index=False)
     (build / PAGE).write_text(html, "utf-8")
 
 
@@ -213,6 +222,13 @@ def _show(console: Console, found: Results, directory: Path) -> None:
         columns = [c for c in tables.TERMINAL if c.title not in tables.NOT_FOR_GPU]
         console.print()
         console.print(tables.terminal(gpu, "GPU, another memory system: board power × roofline time, FP16", columns))
+    console.print()
+    limits = tables.terminal(found.batches, "Outside the binary GEMM, and what binds, of the time", tables.LIMITS)
+    console.print(limits)
+    shown = leading_roofline(found)
+    if len(shown):
+        console.print()
+        console.print(tables.terminal(shown, f"Roofline, {found.phase}, batch 1", tables.ROOFLINE))
     console.print()
     for design, memory in dict(zip(rows["design"], rows["memory_system"], strict=True)).items():
         console.print(Text(f"{design}: {memory}", style="dim"))

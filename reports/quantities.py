@@ -6,6 +6,7 @@ import math
 
 _ENERGY = ((1e6, "J"), (1e3, "mJ"), (1.0, "µJ"), (1e-3, "nJ"), (1e-6, "pJ"))
 _TIME = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+_RATES = ((1e12, "Top/s"), (1e9, "Gop/s"), (1e6, "Mop/s"), (1.0, "op/s"))
 _BYTES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
 
 
@@ -50,6 +51,11 @@ def energy_range(low: float, high: float) -> str:
 def duration(seconds: float) -> str:
     """``11.4 ms``, from seconds."""
     return _with_unit(seconds, _TIME)
+
+
+def rate(operations: float) -> str:
+    """``1.23 Top/s``, from operations per second."""
+    return _with_unit(operations, _RATES)
 
 
 def size(count: float) -> str:

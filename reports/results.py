@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import pandas as pd
 
 from ..designs.design import Design, Fp16ArrayDesign, GpuDesign, OneBitDesign
 from ..energy_models.cost import cost, fits
+from ..energy_models.roofline import roofline
 from ..energy_models.summary import energy_ratio, per_token
 from ..energy_models.technology import Figure, dram_figures, gpu_figures, load_technology
+from ..traces.trace import Trace
 from . import measures as m
 from .subjects import PHASES, Subject
 from .tables import frame
@@ -31,14 +34,18 @@ class Source:
 class Results:
     """Everything a report shows.
 
-    ``phase``: the one that stands first. ``comparison``: :data:`~.tables.FIELDS`, both phases. ``parts``, ``kinds``
-    (µJ) and ``traffic`` (bytes): per token, with model, phase, design and role in front; ``memory``: bytes per model
-    and role. ``left_out``: a sentence for each design on which a model does not fit. ``designs``: those that were used.
+    ``phase``: the one that stands first. ``comparison``: :data:`~.tables.FIELDS`, both phases, batch 1; ``batches``:
+    the same for every batch. ``parts``, ``kinds`` (µJ) and ``traffic`` (bytes): per token at batch 1, with model,
+    phase, design and role in front; ``roofline``: of every batch, the columns of ``energy_models.roofline`` behind
+    model, phase, batch and role. ``memory``: bytes per model and role. ``left_out``: a sentence for each design on
+    which a model does not fit. ``designs``: those that were used.
     """
 
     phase: str
     subjects: Sequence[Subject]
     comparison: pd.DataFrame
+    batches: pd.DataFrame
+    roofline: pd.DataFrame
     parts: pd.DataFrame
     kinds: pd.DataFrame
     traffic: pd.DataFrame
@@ -52,49 +59,57 @@ class Results:
         return sources(list(self.designs.values()))
 
 
-def results(chosen: Sequence[tuple[Subject, Sequence[Design]]], phase: str) -> Results:
-    """Each subject on its designs, in both phases.
+def results(chosen: Sequence[tuple[Subject, Sequence[Design]]], phase: str, batches: Sequence[int] = (1,)) -> Results:
+    """Each subject on its designs, in both phases, at batch 1 and at every one of ``batches``.
 
     A one-bit row is set against the FP16 array named ``<design>/fp16`` if that is among the designs and fits.
     Raises ``ValueError`` where no model fits on an array.
     """
     rows: list[dict[str, object]] = []
+    rooflines: list[pd.DataFrame] = []
     frames: dict[str, list[pd.DataFrame]] = {"parts": [], "kinds": [], "traffic": []}
     left_out: dict[str, None] = {}
     used: dict[str, Design] = {}
-    for subject, designs in chosen:
-        for each in PHASES:
-            trace = subject.traces[each]
-            fitting = []
-            for design in designs:
-                fit = fits(trace, design)
-                if fit.feasible:
-                    fitting.append(design)
-                else:
-                    left_out[f"{m.label(subject.model)} left out: {fit.reason}."] = None
-            if not fitting:
+    for (subject, designs), each, batch in product(chosen, PHASES, sorted({1, *batches})):
+        trace = subject.trace(each, batch)
+        fitting = []
+        for design in designs:
+            fit = fits(trace, design)
+            if fit.feasible:
+                fitting.append(design)
+            else:
+                at = f" at batch {batch:,}" if batch > 1 else ""
+                left_out[f"{m.label(subject.model)} left out{at}: {fit.reason}."] = None
+        if not fitting:
+            continue
+        used |= {d.name: d for d in fitting}
+        costs = cost(trace, fitting)
+        rows += _rows(subject, trace, fitting, costs)
+        for design in fitting:
+            keys = {"model": subject.model, "phase": each, "design": design.name, "role": role(design)}
+            rooflines.append(roofline(costs, design).assign(**keys, batch=batch))
+            if batch > 1:
                 continue
-            used |= {d.name: d for d in fitting}
-            costs = cost(trace, fitting)
-            rows += _rows(subject, each, fitting, costs)
-            for design in fitting:
-                keys = {"model": subject.model, "phase": each, "design": design.name, "role": role(design)}
-                own = costs[costs["design"] == design.name]
-                for name, measured in (
-                    ("parts", m.energy_parts(own)),
-                    ("kinds", m.energy_kinds(own)),
-                    ("traffic", m.dram_traffic(own, trace)),
-                ):
-                    value = measured.columns[-1]
-                    frames[name].append(measured.assign(**keys, **{value: measured[value] / tokens(subject, each)}))
+            own = costs[costs["design"] == design.name]
+            for name, measured in (
+                ("parts", m.energy_parts(own)),
+                ("kinds", m.energy_kinds(own)),
+                ("traffic", m.dram_traffic(own, trace)),
+            ):
+                value = measured.columns[-1]
+                frames[name].append(measured.assign(**keys, **{value: measured[value] / tokens(trace)}))
     if all(isinstance(design, GpuDesign) for design in used.values()):
         raise ValueError(" ".join(("nothing to compare: no one-bit or FP16 array here holds a model.", *left_out)))
     joined = {n: pd.concat(f, ignore_index=True)[[*_KEYS, *f[0].columns.drop(_KEYS)]] for n, f in frames.items()}
     memory = [m.memory_parts(s.config, s.precision).assign(model=s.model) for s, _ in chosen]
+    found, first = frame(rows), ["model", "phase", "batch", "design", "role"]
+    positions = pd.concat(rooflines, ignore_index=True)
     return Results(
         phase=phase,
         subjects=[s for s, _ in chosen],
-        comparison=frame(rows),
+        comparison=found[found["batch"] == 1].reset_index(drop=True),
+        batches=found,
+        roofline=positions[[*first, *positions.columns.drop(first)]],
         memory=pd.concat(memory, ignore_index=True),
         left_out=list(left_out),
         designs=used,
@@ -102,9 +117,9 @@ def results(chosen: Sequence[tuple[Subject, Sequence[Design]]], phase: str) -> R
     )
 
 
-def tokens(subject: Subject, phase: str) -> int:
-    """Tokens that the trace of ``phase`` processed."""
-    ops = subject.traces[phase].ops
+def tokens(trace: Trace) -> int:
+    """Tokens that ``trace`` processed."""
+    ops = trace.ops
     return int(ops.loc[ops["kind"] == "embedding", "tokens"].sum())
 
 
@@ -122,22 +137,24 @@ def memory_system(design: Design) -> str:
     return f"{design.dram.kind.upper()} {design.dram.bandwidth_gb_per_s:,.5g} GB/s + {on_chip}"
 
 
-def _rows(subject: Subject, phase: str, designs: Sequence[Design], costs: pd.DataFrame) -> Iterator[dict[str, object]]:
-    totals = per_token(costs, tokens(subject, phase)).set_index("design")
+def _rows(
+    subject: Subject, trace: Trace, designs: Sequence[Design], costs: pd.DataFrame
+) -> Iterator[dict[str, object]]:
+    totals = per_token(costs, tokens(trace)).set_index("design")
     kept = m.memory_parts(subject.config, subject.precision).groupby("role")["bytes"].sum()
     names = {d.name for d in designs}
     for design in designs:
         total = totals.loc[design.name]
         row: dict[str, object] = {
             "model": subject.model,
-            "phase": phase,
+            "phase": trace.metadata.phase,
             "design": design.name,
             "role": role(design),
             "memory_system": memory_system(design),
             "basis": "board power × roofline time"
             if isinstance(design, GpuDesign)
             else "operations × sourced energies",
-            "batch": 1,
+            "batch": trace.metadata.batch,
             "prompt_length": subject.prompt_length,
             "energy_uj": total["energy_uj_per_token"],
             "energy_low_uj": total["energy_uj_per_token_low"],
@@ -148,11 +165,10 @@ def _rows(subject: Subject, phase: str, designs: Sequence[Design], costs: pd.Dat
             "bound": total["bound"],
             "bound_share": total["bound_share"],
             "memory_bytes": kept[m.ONE_BIT if isinstance(design, OneBitDesign) else m.FP16],
+            **{name: total[name] for name in totals if name.endswith("_time_share") or name.startswith("outside_")},
         }
         if isinstance(design, OneBitDesign):
-            moved = m.dram_traffic(costs[costs["design"] == design.name], subject.traces[phase]).set_index("part")[
-                "bytes"
-            ]
+            moved = m.dram_traffic(costs[costs["design"] == design.name], trace).set_index("part")["bytes"]
             row["not_binary_share"] = 1 - moved[m.BINARY] / moved.sum() if moved.sum() else None
             row["bits_per_byte"] = subject.quality.bits_per_byte if subject.quality else None
             twin = f"{design.name}/fp16"

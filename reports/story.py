@@ -11,11 +11,13 @@ from . import figures
 from . import measures as m
 from . import quantities as q
 from .bars import span
+from .batches import over_batch
 from .page import Card, Page, PageTable, Row, Section, comparison_table
 from .plotting import Picture
-from .results import GPU, Results, dram_name, sources
-from .subjects import Quality
-from .tables import COLUMNS, NOT_FOR_GPU, Column
+from .results import GPU, Results, dram_name, memory_system, sources
+from .rooflines import roofline_plot
+from .subjects import PHASES, Quality
+from .tables import COLUMNS, LIMITS, NOT_FOR_GPU, ROOFLINE, Column
 
 SOURCE_KINDS = {
     "silicon": "measured in silicon",
@@ -60,8 +62,12 @@ def pictures(results: Results) -> dict[str, list[Picture]]:
         for model, of_model in rows.groupby("model", sort=False)
         if {(model, design) for design in of_model["design"]} - shown
     ]
+    rooflines = [
+        roofline_plot(rows_of_design, memory_system(results.designs[design]))
+        for design, rows_of_design in _roofline_rows(results).items()
+    ]
     if lead.empty:
-        return {"single": single}
+        return {"single": single, "limits": rooflines}
     keys = ["model", "phase", "design"]
     parts, kinds, traffic = (f.merge(lead[keys], on=keys) for f in (results.parts, results.kinds, results.traffic))
     both = results.comparison.merge(lead[["model", "design"]], on=["model", "design"])
@@ -69,7 +75,58 @@ def pictures(results: Results) -> dict[str, list[Picture]]:
     if traffic[traffic["role"] == m.ONE_BIT].groupby("model")["bytes"].sum().min() > 0:
         memory.append(figures.dram_traffic(traffic))
     energy = [figures.energy_per_token(lead, parts), figures.energy_components(parts), figures.energy_kinds(kinds)]
-    return {"energy": energy, "memory": memory, "phases": [figures.phases(both)], "single": single}
+    return {
+        "energy": energy,
+        "memory": memory,
+        "phases": [figures.phases(both)],
+        "limits": rooflines,
+        "batches": _over_batches(results),
+        "single": single,
+    }
+
+
+def largest_pair(results: Results) -> pd.DataFrame:
+    """The rows of the leading model that occupies most, at every batch and in both phases, on the leading design and
+    its FP16 twin."""
+    lead = leading(results)
+    bit = lead[lead["role"] == m.ONE_BIT]
+    if bit.empty:
+        return results.batches.iloc[:0]
+    row = bit.loc[bit["memory_bytes"].idxmax()]
+    rows = results.batches[results.batches["model"] == row["model"]]
+    return rows[rows["design"].isin({row["design"], row["baseline"]})]
+
+
+def leading_roofline(results: Results) -> pd.DataFrame:
+    """Its roofline rows, on both designs, in the phase that stands first and at batch 1."""
+    pair = largest_pair(results)[["model", "design"]].drop_duplicates()
+    rows = results.roofline[(results.roofline["batch"] == 1) & (results.roofline["phase"] == results.phase)]
+    return rows.merge(pair, on=["model", "design"])
+
+
+def _over_batches(results: Results) -> list[Picture]:
+    """A figure per phase in which there are two batches or more, with both designs at each of them."""
+    pair = largest_pair(results)
+    both = pair[pair.groupby(["phase", "batch"])["design"].transform("size") == 2]
+    found = [both[both["phase"] == phase] for phase in PHASES]
+    return [over_batch(rows) for rows in found if rows["batch"].nunique() > 1]
+
+
+def _roofline_rows(results: Results) -> dict[str, pd.DataFrame]:
+    """Of each one-bit design its roofline at batch 1 with the model that occupies most, with that of its FP16 twin.
+
+    Designs that move nothing have no slope to be held against.
+    """
+    first = results.comparison[results.comparison["role"] == m.ONE_BIT]
+    chosen = {}
+    for design, rows in first.groupby("design", sort=False):
+        moving = rows.groupby("model").filter(lambda each: len(each) == len(PHASES) and each["dram_bytes"].min() > 0)
+        if moving.empty:
+            continue
+        model = moving.loc[moving["memory_bytes"].idxmax(), "model"]
+        of_model = results.roofline[(results.roofline["model"] == model) & (results.roofline["batch"] == 1)]
+        chosen[str(design)] = of_model[of_model["design"].isin({design, f"{design}/fp16"})]
+    return chosen
 
 
 def cards(results: Results) -> list[Card]:
@@ -93,6 +150,30 @@ def cards(results: Results) -> list[Card]:
         f"{' '.join(_residency(lead))}".rstrip(),
     )
     return [first, _limit(results, bit), _certainty(results, bit)]
+
+
+def _limits(results: Results, drawn: Sequence[Picture]) -> Section:
+    """Shares and bounds of every model, phase, batch and design; rooflines."""
+    shown = leading_roofline(results)
+    tables = [comparison_table(results.batches, "Outside the binary GEMM, and what binds", LIMITS)]
+    if len(shown):
+        tables.append(comparison_table(shown, "Roofline of every kind of operation", ROOFLINE))
+    return Section(
+        title="What is not the binary GEMM, and what binds",
+        texts=[
+            "The binary GEMM is the linears of one-bit weights inside the layers; in the rows of FP16 and GPU it is "
+            "the same linears. Outside it are embedding and head, scan or attention with their state, convolution, "
+            "norms, gates. The last columns share the time out by what binds each operation: its arithmetic, or the "
+            "largest part of its DRAM traffic.",
+            *(
+                ["The second table is the roofline; roofline.csv has it for every model, phase, batch and design."]
+                if len(shown)
+                else []
+            ),
+        ],
+        tables=tables,
+        pictures=drawn,
+    )
 
 
 def _limit(results: Results, bit: pd.DataFrame) -> Card:
@@ -165,6 +246,8 @@ def page(results: Results, drawn: dict[str, list[Picture]], command: str, versio
         Section(title="Where the energy goes", pictures=drawn.get("energy", [])),
         Section(title="What has to be kept, and what has to be moved", pictures=drawn.get("memory", [])),
         Section(title="Decode against prefill", pictures=drawn.get("phases", [])),
+        _limits(results, drawn.get("limits", [])),
+        Section(title="What a batch changes", pictures=drawn.get("batches", [])),
         Section(title="What really ran", texts=_quality(results)),
         Section(title="Other models, other chips", pictures=drawn.get("single", [])),
         Section(title="How it was found", notes=_method(results)),
@@ -264,7 +347,13 @@ def _method(results: Results) -> list[str]:
             if integer
             else []
         ),
-        "State and weights stay on chip where the design's memories hold them; otherwise every step moves them.",
+        "State and weights stay on chip where the design's memories hold them or the design says so; otherwise every "
+        "step moves them.",
+        *(
+            ["Batches above 1 are costed from the models' dimensions alone."]
+            if results.batches["batch"].max() > 1
+            else []
+        ),
     ]
 
 

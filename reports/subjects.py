@@ -57,6 +57,13 @@ class Subject:
     def model(self) -> str:
         return self.config.name
 
+    def trace(self, phase: Literal["decode", "prefill"], batch: int) -> Trace:
+        """The trace of ``phase``; of more than one sequence from the model's dimensions alone."""
+        if batch == 1:
+            return self.traces[phase]
+        length = self.prompt_length
+        return shape_trace(self.config, phase=phase, length=length, batch=batch, precision=self.precision)
+
 
 def subject(
     name: str,

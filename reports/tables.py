@@ -14,6 +14,7 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
+from ..energy_models.bounds import BOUNDS
 from . import measures as m
 from . import quantities as q
 
@@ -36,6 +37,8 @@ FIELDS: Mapping[str, str] = {
     "bound": "string",
     "bound_share": "Float64",
     "not_binary_share": "Float64",
+    **{f"outside_{what}_share": "Float64" for what in ("dram", "time", "energy")},
+    **{f"{bound}_time_share": "Float64" for bound in BOUNDS},
     "memory_bytes": "Float64",
     "bits_per_byte": "Float64",
     "ratio": "Float64",
@@ -43,12 +46,14 @@ FIELDS: Mapping[str, str] = {
     "ratio_high": "Float64",
     "ratio_fp16_head": "Float64",
 }
-"""Columns and pandas types. One row per model, phase and design.
+"""Columns and pandas types. One row per model, phase, batch and design.
 
 ``role``: ``one-bit``, ``FP16`` or ``GPU``. ``baseline``: the FP16 design that ``ratio`` divides by this row (one-bit
 rows). ``basis``: how energy and time were found. ``energy_*_uj``, ``latency_s``, ``dram_bytes``: per token.
 ``bound``: what bounds the operations that take most of the time, and ``bound_share`` of it. ``not_binary_share``:
-share of the DRAM bytes that are not one-bit weights. ``memory_bytes``: weights and the state of one sequence.
+share of the DRAM bytes that are not one-bit weights. ``outside_*_share``: of DRAM bytes, time and energy, what is not
+the binary GEMM (its scales and spilled activations belong to it; for FP16, what are not the same linears).
+``*_time_share``: of the time, by what binds. ``memory_bytes``: weights and the state of one sequence.
 ``bits_per_byte``: measured on held-out text, where the model was run. ``ratio*``: energy of the baseline over energy of
 this row, and its range; ``ratio_fp16_head``: the ratio if embedding and head cost this design what they cost the
 baseline, that is, with an FP16 head in both.
@@ -101,6 +106,34 @@ _COSTS = (
 TERMINAL = (_MODEL, _DESIGN, *_COSTS)
 COLUMNS = (_MODEL, Column("design", _DESIGN.text, lambda r: str(r["memory_system"]), numeric=False), *_COSTS)
 """Columns of the page; the terminal has less room and names the memory systems below the table."""
+
+_OUTSIDE = "outside the binary GEMM"
+LIMITS = (
+    _MODEL,
+    Column("phase", lambda r: str(r["phase"]), numeric=False),
+    Column("batch", lambda r: f"{r['batch']:,}"),
+    _DESIGN,
+    *(
+        Column(title, _optional(f"outside_{what}_share", q.share), means=_OUTSIDE)
+        for what, title in (("dram", "DRAM traffic"), ("time", "time"), ("energy", "energy"))
+    ),
+    *(Column(bound, _optional(f"{bound}_time_share", q.share), means="binds, of the time") for bound in BOUNDS),
+)
+"""Columns of what is not the binary GEMM, and of what binds."""
+
+ROOFLINE = (
+    _MODEL,
+    _DESIGN,
+    Column("kind", lambda r: str(r["kind"]), numeric=False),
+    Column("unit", lambda r: str(r["unit"]), numeric=False),
+    Column("intensity", _optional("intensity_ops_per_byte", q.digits), means="operations per DRAM byte"),
+    Column("attained", _optional("attained_ops_per_s", q.rate)),
+    Column("attainable", _optional("attainable_ops_per_s", q.rate), means="under the roof"),
+    Column("peak", _optional("peak_ops_per_s", q.rate), means="of the unit"),
+    Column("ridge point", _optional("ridge_ops_per_byte", q.digits), means="operations per DRAM byte"),
+    Column("bound by", lambda r: str(r["bound"]), numeric=False),
+)
+"""Columns of a roofline frame with model and role."""
 
 NOT_FOR_GPU = ("less than FP16", "bits/byte")
 """Titles of columns that say nothing about a GPU row."""

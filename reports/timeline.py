@@ -54,8 +54,7 @@ def timeline(trace: Trace, design: Design) -> tuple[Event, ...]:
     if isinstance(design, GpuDesign):
         raise ValueError(f"{design.name} is of kind gpu, a roofline without units: a timeline needs an array design")
     frame = cost(trace, [design])
-    ops = Ops.from_frame(trace.ops)
-    own = ops if design.kind == "one_bit" else ops.as_fp16()
+    own = Ops.from_frame(trace.ops).in_formats_of(design)
     busy = {"vector": vector_cycles(own, design), "array": array_cycles(own, design), "scan": scan_cycles(own, design)}
     rate = design.clock_hz / (design.dram.bandwidth_gb_per_s * 1e9) if design.dram else 0.0
     moved = frame["dram_bytes"].to_numpy(np.int64)

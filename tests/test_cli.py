@@ -19,6 +19,7 @@ from safetensors.numpy import save_file
 
 from oracles.random_models import random_packed_model, tiny_config
 from xnorscan import cli
+from xnorscan.energy_models.bounds import BOUNDS
 from xnorscan.models.operations import shape_trace
 from xnorscan.models.packed import read_packed, write_packed
 from xnorscan.models.published import MODELS, get_config
@@ -39,6 +40,7 @@ VERBS = (
     "models",
     "designs",
     "sources",
+    "validate",
     "doctor",
 )
 TEXT = b"import os\n\n\ndef main() -> None:\n    print(os.getcwd())\n"
@@ -284,6 +286,28 @@ class TestCost:
             assert sum(p["energy_pj"] for p in parts) == pytest.approx(whole["energy_pj"])
             assert sum(p["energy_share"] for p in parts) == pytest.approx(1)
             assert sum(p["operations"] for p in parts) == whole["operations"] == 64 * 6 + 3
+
+    def test_shares_bounds_and_roofline(self, xnorscan) -> None:
+        rows = xnorscan("cost", "bi-mamba-2.7b", "--batch", "8", "--json").json
+        whole = next(row for row in rows if (row["design"], row["kind"]) == ("edge-28nm", "all"))
+        assert sum(whole[f"{bound}_time_share"] for bound in BOUNDS) == pytest.approx(1)
+        assert whole["state_time_share"] > 0.5
+        assert 0.7 < whole["outside_dram_share"] < 0.9
+        head = next(row for row in rows if (row["design"], row["kind"]) == ("edge-28nm", "head"))
+        assert head["intensity_ops_per_byte"] < head["ridge_ops_per_byte"]
+        assert head["attained_ops_per_s"] <= head["peak_ops_per_s"]
+        out = xnorscan("cost", "bi-mamba-2.7b").out
+        for words in ("ops per DRAM byte", "ridge point", "outside the binary GEMM", "activations", "gated_rmsnorm"):
+            assert words in out
+
+    def test_state_that_must_stay_and_does_not_fit_is_refused(self, refused, tmp_path: Path) -> None:
+        from xnorscan.designs import design
+
+        mine = tmp_path / "mine.yaml"
+        preset = Path(design.__file__).parent / "presets" / "edge-28nm.yaml"
+        mine.write_text(preset.read_text() + "state: {scan: {at: on_chip, bits: 8}}\n")
+        message = "edge-28nm asks for more than fits on chip: states of scan need 40960.0 KiB, state_memory_kib is 1024"
+        assert refused("cost", "bi-mamba-2.7b", "--design", mine) == message
 
     def test_fp16_beside_a_gpu(self, xnorscan) -> None:
         rows = xnorscan("cost", "tiny", "--baseline", "fp16", "--baseline", "gpu-h100", "--json").json
@@ -614,6 +638,10 @@ class TestCompare:
         assert {row["model"] for row in rows} == {"bi-mamba-780m"}
         assert {row["design"] for row in rows} == {"edge-28nm", "edge-28nm/fp16"}
 
+    def test_several_batches(self, xnorscan, tmp_path: Path) -> None:
+        rows = xnorscan(*self.ARGUMENTS, "--batch", "4,1", "-o", tmp_path, "--json").json
+        assert {row["batch"] for row in rows} == {1, 4}
+
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
@@ -621,6 +649,11 @@ class TestCompare:
             (("bi-mamba-780m", "--design", "edge"), "no design 'edge'"),
             (("bi-mamba-780m", "--baseline", "missing.yaml"), "missing.yaml: No such file or directory"),
             (("bi-mamba-780m", "--design", "gpu-h100"), "nothing to compare: no one-bit or FP16 array"),
+            (
+                ("tiny", "--batch", "1,x"),
+                "--batch is '1,x', it must be whole numbers of at least 1 with commas between",
+            ),
+            (("tiny", "--batch", "0"), "--batch is '0', it must be whole numbers of at least 1"),
         ],
     )
     def test_refuses_and_leaves_nothing(

@@ -157,3 +157,43 @@ def test_gpu_peak_is_the_published_one() -> None:
     assert isinstance(a100, GpuDesign)
     assert a100.peak_macs_per_cycle * 2 * a100.clock_hz == pytest.approx(312e12)
     assert (a100.board_power_w, a100.dram.bandwidth_gb_per_s) == (400, 2039)
+
+
+def test_state_and_head_are_as_the_trace_and_the_memories_have_them_where_nothing_is_said() -> None:
+    design = load_design("edge-28nm")
+    assert isinstance(design, OneBitDesign)
+    assert all((residency.at, residency.bits) == ("auto", None) for _, residency in design.state)
+    assert (design.head.at, design.head.bits) == ("auto", None)
+
+
+def test_state_and_head_have_a_place_and_a_width(tmp_path: Path) -> None:
+    design = load_design(written(tmp_path, state="{scan: {at: spilled, bits: 8}}", head="{at: on_chip, bits: 16}"))
+    assert isinstance(design, OneBitDesign)
+    assert (design.state.scan.at, design.state.scan.bits, design.state.conv1d.at) == ("spilled", 8, "auto")
+    assert (design.head.at, design.head.bits) == ("on_chip", 16)
+    twin = equal_throughput_baseline(design).model_dump()
+    assert not {"state", "head"} & set(twin), "a twin is 16 bit wide and keeps what fits"
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"state": "{scan: {at: spilled}}", "dram": None}, "state: scan is spilled, but there is no dram; add one, or"),
+        ({"head": "{at: streamed}", "dram": None}, "head: head is streamed, but there is no dram"),
+        (
+            {"state": "{attention: {at: on_chip}}", "state_memory_kib": 0},
+            "state: attention is on_chip, but state_memory_kib is 0; make it larger, or let attention be auto",
+        ),
+        ({"head": "{at: on_chip}", "weight_memory_kib": 0}, "head: head is on_chip, but weight_memory_kib is 0"),
+        ({"state": "{scan: {bits: 12}}"}, "state.scan.bits: Input should be 8, 16 or 32, got 12"),
+        ({"state": "{ssm: {bits: 8}}"}, "state.ssm: Extra inputs are not permitted"),
+        ({"state": "{scan: {at: streamed}}"}, "state.scan.at: Input should be 'auto', 'on_chip' or 'spilled'"),
+        ({"head": "{bits: 4}"}, "head.bits: Input should be 1, 8 or 16, got 4"),
+        ({"dram": "{kind: core, bandwidth_gb_per_s: 1}", "head": "{at: streamed}"}, "dram.kind: Input should be"),
+    ],
+)
+def test_places_that_make_no_sense_are_one_line(tmp_path: Path, changes: dict[str, object], fault: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(fault)) as caught:
+        load_design(written(tmp_path, **changes))
+    assert "\n" not in str(caught.value)
+    assert "more)" not in str(caught.value), "a fault of the dram is not blamed on the head too"

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oracles.cost_workloads import array, linear, model_trace, scan, trace_of
-from xnorscan.designs.design import Fp16ArrayDesign, GpuDesign, load_design
+from xnorscan.designs.design import Fp16ArrayDesign, GpuDesign, OneBitDesign, load_design
 from xnorscan.energy_models.cost import COLUMNS, cost, fits
 from xnorscan.energy_models.energy import COMPONENTS
 from xnorscan.traces.trace import Trace
@@ -154,7 +154,7 @@ def test_fp16_twins_are_judged_in_fp16() -> None:
     """10 KiB of one-bit weights fit 12 KiB; the 160 KiB of their FP16 twin do not."""
     small = array(name="small", dram=None, weight_memory_kib=12, activation_memory_kib=64)
     trace = trace_of(linear(outputs=1024, inputs=80))
-    twin = Fp16ArrayDesign.model_validate(small.model_dump(exclude={"kind", "activations", "rtl"}))
+    twin = Fp16ArrayDesign.model_validate(small.model_dump(exclude={"kind", "activations", "rtl", "state", "head"}))
     assert fits(trace, small).feasible
     assert fits(trace, twin).reason == "small has no dram: weights need 160.0 KiB, weight_memory_kib is 12"
 
@@ -179,3 +179,42 @@ def test_quick_enough() -> None:
         cost(trace, designs)
         times.append(time.process_time() - start)
     assert min(times) < 0.1
+
+
+STATES = ("scan", "conv1d", "attention")
+
+
+def placed(at: str, bits: int = 16) -> OneBitDesign:
+    """The datacenter design with room for every state here, all of it in one place."""
+    large = {"state_memory_kib": 1 << 20, "state": {kind: {"at": at, "bits": bits} for kind in STATES}}
+    return OneBitDesign.model_validate(load_design("datacenter-7nm").model_dump() | large)
+
+
+@pytest.mark.parametrize("phase", ["decode", "prefill"])
+@pytest.mark.parametrize("name", ["bi-mamba-780m", "fbi-llm-1.3b"])
+def test_wider_state_and_spilled_state_are_never_cheaper(name: str, phase: str) -> None:
+    trace = model_trace(name, phase, 64)
+    totals = {
+        (at, bits): cost(trace, [placed(at, bits)])[["dram_bytes", "cycles", "energy_pj"]].sum()
+        for at in ("on_chip", "spilled")
+        for bits in (8, 16, 32)
+    }
+    for at in ("on_chip", "spilled"):
+        for narrow, wide in ((8, 16), (16, 32)):
+            assert (totals[at, narrow] <= totals[at, wide]).all()
+            assert totals[at, narrow]["energy_pj"] < totals[at, wide]["energy_pj"]
+    for bits in (8, 16, 32):
+        assert (totals["on_chip", bits] <= totals["spilled", bits]).all()
+        assert totals["on_chip", bits]["energy_pj"] < totals["spilled", bits]["energy_pj"]
+
+
+@pytest.mark.parametrize("column", ["dram_bytes", "cycles", "energy_pj"])
+def test_a_wider_head_and_a_streamed_head_are_never_cheaper(column: str) -> None:
+    def whole(**head: object) -> float:
+        room = {"weight_memory_kib": 1 << 18, "head": head}
+        design = OneBitDesign.model_validate(load_design("datacenter-7nm").model_dump() | room)
+        return float(cost(model_trace("bi-mamba-2.7b"), [design])[column].sum())
+
+    assert whole(at="streamed", bits=1) < whole(at="streamed", bits=8) < whole(at="streamed", bits=16)
+    assert whole(at="on_chip", bits=8) < whole(at="streamed", bits=8)
+    assert whole(at="streamed", bits=8) == whole(at="streamed")

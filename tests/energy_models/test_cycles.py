@@ -69,18 +69,18 @@ def test_array_is_scale_sim_with_folds_that_overlap(
 def test_passes_of_planes_and_bits(activations: str, planes: int, steps: int) -> None:
     """K = 40 on 16 lanes is 3 words; each plane is a pass, each activation bit takes the words again when serial.
 
-    8 cycles from the start to the first step (loops 2, addresses 3, memory 2, words 1); then 2 blocks of 4 columns,
-    4 levels of adders, a select tree of one level and a FIFO of 2 cycles.
+    9 cycles from the start to the first step (loops, buffer, count; addresses 3, memory 2, words 1); then 2 blocks of 4
+    columns, 4 levels of adders, a select tree of one level and a FIFO of 2 cycles.
     """
     design = array(rows=1, cols=8, activations=activations)
     cycles = array_cycles(ops_of(linear(outputs=8, inputs=40, planes=planes)), design)[0]
-    assert cycles == 8 + steps + (2 + 4 + 1 + 2)
+    assert cycles == 9 + steps + (2 + 4 + 1 + 2)
 
 
 def test_mambas_real_shape_does_not_divide() -> None:
     """in_proj of Bi-Mamba-2.7B has 10576 outputs: 331 tiles of 32, the last half full. 40 words each."""
     ops = ops_of(linear(outputs=10576, inputs=2560))
-    assert array_cycles(ops, array(rows=4, cols=32, lanes=64))[0] == 8 + 331 * 40 + (8 + 6 + 2 + 2)
+    assert array_cycles(ops, array(rows=4, cols=32, lanes=64))[0] == 9 + 331 * 40 + (8 + 6 + 2 + 2)
 
 
 @given(

@@ -7,8 +7,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from oracles.cost_workloads import linear, model_trace, ops_of, trace_of
+from oracles.cost_workloads import array, linear, model_trace, ops_of, trace_of
+from xnorscan.designs.design import load_design
 from xnorscan.energy_models.ops import Ops
+from xnorscan.models.operations import shape_trace
+from xnorscan.models.precision import Precision
+from xnorscan.models.published import get_config
 from xnorscan.traces.op import Op
 
 
@@ -62,3 +66,48 @@ def test_unknown_kind_is_named() -> None:
     frame = trace_of(linear()).to_frame().assign(kind="fft")
     with pytest.raises(ValueError, match="kind 'fft'; costs are known for embedding"):
         Ops.from_frame(frame)
+
+
+def test_state_has_the_width_that_the_design_gives_it() -> None:
+    """Bi-Mamba-2.7B: 64 layers of 5120 · 128 values and 5376 · 3 samples; FBI-LLM-130M: 12 · 101 · 2 · 768."""
+    mamba = Ops.from_frame(model_trace("bi-mamba-2.7b", "decode", 10, 3).ops)
+    for bits in (8, 16, 32):
+        ops = mamba.in_formats_of(array(state={"scan": {"bits": bits}, "conv1d": {"bits": bits}}))
+        for kind, values in (("scan", 5120 * 128), ("conv1d", 5376 * 3)):
+            for moved in (ops.state_read_bytes, ops.state_write_bytes):
+                assert moved[ops.is_kind(kind)].sum() == 64 * 3 * values * bits // 8
+            assert set(ops.state_bits[ops.is_kind(kind)]) == {bits}
+    cache = Ops.from_frame(model_trace("fbi-llm-130m", "decode", 100, 3).ops).with_state_bits({"attention": 8})
+    assert cache.state_read_bytes.sum() == 12 * 3 * 101 * 2 * 768
+    assert cache.state_write_bytes.sum() == 12 * 3 * 2 * 768
+
+
+def test_widths_that_are_not_given_are_those_of_the_trace() -> None:
+    for name in ("bi-mamba-780m", "fbi-llm-130m", "mamba-130m"):
+        ops = Ops.from_frame(model_trace(name).ops)
+        own = ops.in_formats_of(array())
+        same = ops.in_formats_of(array(state={"scan": {"bits": 16}, "attention": {"bits": 16}}, head={"bits": 8}))
+        for field in dataclasses.fields(Ops):
+            for other in (own, same):
+                assert (getattr(other, field.name) == getattr(ops, field.name)).all(), field.name
+
+
+@pytest.mark.parametrize("bits", [1, 8, 16])
+def test_head_and_table_have_the_width_that_the_design_gives_them(bits: int) -> None:
+    ops = Ops.from_frame(model_trace("bi-mamba-2.7b", batch=5).ops).in_formats_of(array(head={"bits": bits}))
+    embedding = ops.is_kind("embedding")
+    assert ops.weight_bytes[ops.is_head].sum() == 32000 * 2560 * bits // 8 + 32000 * 2
+    assert ops.input_bytes[embedding].sum() == 5 * (2560 * bits // 8 + 2)
+    assert set(ops.weight_planes[ops.is_head | embedding]) == {bits}
+    assert set(ops.weight_planes[ops.is_binary]) == {1}
+    assert ops.is_binary.sum() == 128, "a head of one plane is not among them"
+
+
+def test_others_are_fp16_whatever_the_trace_has() -> None:
+    trace = shape_trace(
+        get_config("bi-mamba-780m"), phase="decode", length=1, precision=Precision(state_bits=32, head="binary")
+    )
+    for name in ("edge-28nm/fp16", "gpu-h100"):
+        ops = Ops.from_frame(trace.ops).in_formats_of(load_design(name))
+        assert ops.state_read_bytes[ops.is_kind("scan")].sum() == 48 * 3072 * 128 * 2
+        assert ops.weight_bytes[ops.is_head].sum() == 32000 * 1536 * 2

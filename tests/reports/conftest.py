@@ -1,4 +1,5 @@
-"""A comparison that needs no run: two Bi-Mambas on the edge design, its FP16 twin and a GPU, and its figures."""
+"""A comparison that needs no run: two Bi-Mambas on the edge design, its FP16 twin and a GPU, at two batches, and its
+figures."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from xnorscan.reports.subjects import subject
 def found() -> Results:
     designs = [load_design(name) for name in ("edge-28nm/fp16", "edge-28nm", "gpu-h100")]
     models = [subject(name, precision=Precision()) for name in ("bi-mamba-780m", "bi-mamba-2.7b")]
-    return results([(model, designs) for model in models], "decode")
+    return results([(model, designs) for model in models], "decode", (1, 8))
 
 
 @pytest.fixture(scope="session")

@@ -32,11 +32,16 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_everything_promised_is_there_and_nothing_else(finished: tuple[CompareResult, str]) -> None:
     result, _ = finished
     names = {p.relative_to(result.directory).as_posix() for p in result.directory.rglob("*") if p.is_file()}
-    pictures = ("energy-per-token", "energy-components", "energy-kinds", "memory", "dram-traffic", "decode-prefill")
+    pictures = (
+        "energy-per-token", "energy-components", "energy-kinds", "memory", "dram-traffic", "decode-prefill",
+        "roofline-edge-28nm",
+    )  # fmt: skip
     assert names == {
         "report.html",
         "compare.csv",
         "compare.parquet",
+        "roofline.csv",
+        "roofline.parquet",
         "bi-mamba-780m.decode.trace.parquet",
         "bi-mamba-780m.prefill.trace.parquet",
         *(f"figures/{name}.{kind}" for name in pictures for kind in ("png", "svg")),
@@ -175,6 +180,7 @@ def test_two_designs_of_one_name_are_refused(tmp_path: Path) -> None:
         (("bi-mamba",), {}, "no model is named 'bi-mamba'"),
         ((), {}, "no model is given, compare needs at least one"),
         (("tiny",), {"phase": "run"}, "phase is 'run', it must be decode or prefill"),
+        (("tiny",), {"batches": [4, 0]}, "batch is 0, it must be at least 1"),
         (("tiny",), {"designs": ["edge"]}, "no design 'edge': give a .yaml file or one of"),
         (("tiny",), {"baselines": ["fp32"]}, "no design 'fp32'"),
         (("bi-mamba-780m",), {"designs": ["up5k"]}, "nothing to compare: .* weights need"),
@@ -225,3 +231,24 @@ def test_the_shipped_model_runs_and_is_shown_where_it_fits(tmp_path: Path) -> No
     assert "its FP16 twin does not and moves " in html
     assert (tmp_path / "report" / "figures" / "energy-tiny.png").exists()
     assert "tiny left out: up5k/fp16 has no dram" in printed
+
+
+def test_batches_stand_in_the_tables_the_files_and_a_figure(tmp_path: Path) -> None:
+    result, printed = run(tmp_path / "report", batches=[16, 4], baselines=["fp16"])
+    rows = result.comparison
+    assert sorted(set(rows["batch"])) == [1, 4, 16]
+    written = pd.read_parquet(tmp_path / "report" / "compare.parquet")
+    assert written["batch"].tolist() == rows["batch"].tolist()
+    decode = rows[(rows["phase"] == "decode") & (rows["role"] == "one-bit")].set_index("batch")
+    assert decode["ratio"].is_monotonic_decreasing
+    assert (tmp_path / "report" / "figures" / "batch-decode-bi-mamba-780m-edge-28nm.png").exists()
+    html = (tmp_path / "report" / "report.html").read_text("utf-8")
+    assert "--baseline fp16 --batch 16,4 -o report" in html
+    assert "Batches above 1 are costed from the models&#39; dimensions alone." in html
+    assert f"Decode: {decode.loc[1, 'ratio']:.1f}× less energy than FP16 at batch 1" in html
+    positions = pd.read_parquet(tmp_path / "report" / "roofline.parquet")
+    assert set(zip(positions["phase"], positions["batch"], strict=True)) == {
+        (phase, batch) for phase in ("decode", "prefill") for batch in (1, 4, 16)
+    }
+    assert "Outside the binary GEMM, and what binds, of the time" in printed
+    assert "Roofline, decode, batch 1" in printed

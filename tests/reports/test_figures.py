@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
+from xnorscan.energy_models.bounds import BOUNDS
 from xnorscan.reports import figures
 from xnorscan.reports import measures as m
 from xnorscan.reports.plotting import GRID, INK, MUTED, Picture, ink_on, text_width
@@ -34,6 +35,7 @@ def decode(found: Results) -> dict[str, object]:
 def test_the_report_has_the_figures_that_it_promises(drawn: dict[str, Picture]) -> None:
     assert set(drawn) == {
         "energy-per-token", "energy-components", "energy-kinds", "memory", "dram-traffic", "decode-prefill",
+        "roofline-edge-28nm", "batch-decode-bi-mamba-2.7b-edge-28nm", "batch-prefill-bi-mamba-2.7b-edge-28nm",
     }  # fmt: skip
 
 
@@ -146,11 +148,11 @@ def test_the_headline_is_cropped_from_the_markup(drawn: dict[str, Picture]) -> N
 
 
 def test_every_part_has_a_colour() -> None:
-    named = {*m.PARTS, *m.KIND_GROUPS, *m.MEMORY_PARTS, *m.TRAFFIC_PARTS}
+    named = {*m.PARTS, *m.KIND_GROUPS, *m.MEMORY_PARTS, *m.TRAFFIC_PARTS, *BOUNDS}
     assert named <= set(figures.COLOURS)
 
 
-@pytest.mark.parametrize("parts", [m.PARTS, tuple(m.KIND_GROUPS), m.MEMORY_PARTS, m.TRAFFIC_PARTS])
+@pytest.mark.parametrize("parts", [m.PARTS, tuple(m.KIND_GROUPS), m.MEMORY_PARTS, m.TRAFFIC_PARTS, BOUNDS])
 def test_parts_of_one_bar_differ_in_colour(parts: tuple[str, ...]) -> None:
     colours = [figures.COLOURS[p] for p in parts if p != "attention"]  # a model has a scan or attention, never both
     assert len(colours) == len(set(colours))

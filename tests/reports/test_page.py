@@ -110,7 +110,7 @@ def test_every_source_is_on_the_page(found: Results, html: str) -> None:
 
 def test_gpus_stand_in_a_table_of_their_own_and_say_what_they_are(html: str) -> None:
     text = "".join(Reader(html).text)
-    assert html.count("<table") == 3
+    assert html.count("<table") == 5
     assert "board power × roofline time of an FP16 model on another memory system" in text
     assert "no ratio is formed with the rows above" in text
 
@@ -153,3 +153,17 @@ def test_a_model_is_named_in_its_first_row_only(found: Results) -> None:
     table = comparison_table(rows, "x")
     assert [r.cells[0][0] for r in table.rows] == ["Bi-Mamba 780M", "", "", "Bi-Mamba 2.7B", "", ""]
     assert [r.style for r in table.rows] == ["new", "one-bit", ""] * 2
+
+
+def test_what_is_not_the_binary_gemm_and_what_binds_is_on_the_page_for_every_row(found: Results, html: str) -> None:
+    made = page(found, {}, "", [])
+    (section,) = [s for s in made.sections if s.title == "What is not the binary GEMM, and what binds"]
+    limits, positions = section.tables
+    assert len(limits.rows) == len(found.batches) == 2 * 2 * 2 * 3, "models, phases, batches, designs"
+    for row, values in zip(limits.rows, found.batches.to_dict("records"), strict=True):
+        texts = [text for text, _ in row.cells]
+        assert texts[1:4] == [values["phase"], str(values["batch"]), values["design"]]
+        assert texts[4] == f"{values['outside_dram_share'] * 100:.0f} %"
+    assert [row.cells[2][0] for row in positions.rows][:3] == ["embedding", "rmsnorm", "linear"]
+    assert {row.cells[1][0] for row in positions.rows} == {"edge-28nm", "edge-28nm/fp16"}
+    assert section.title in html

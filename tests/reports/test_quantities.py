@@ -72,3 +72,12 @@ def test_what_is_shown_is_within_half_a_percent(microjoules: float) -> None:
 def test_what_is_not_finite_is_a_dash() -> None:
     assert q.energy(float("nan")) == "–"
     assert q.factor(float("inf")) == "–"
+
+
+def test_rates_have_the_unit_that_fits() -> None:
+    assert [q.rate(v) for v in (8.192e12, 51.2e9, 7.9e6, 12.0)] == [
+        "8.19 Top/s",
+        "51.2 Gop/s",
+        "7.90 Mop/s",
+        "12.0 op/s",
+    ]
