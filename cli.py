@@ -13,6 +13,7 @@ import typer
 from . import __version__, cli_output
 
 if TYPE_CHECKING:
+    from .energy_models.explain import Explanation
     from .models.packed import PackedModel
     from .models.precision import Precision
     from .traces.trace import Trace
@@ -42,7 +43,16 @@ Baselines = Annotated[
     list[str] | None,
     typer.Option(
         "--baseline",
-        help="A design to compare with, or fp16: the FP16 array of equal throughput and memory; may be repeated.",
+        help="fp16, w8a8, w4a16 (arrays of equal peak throughput) or these with -area (of equal area), on the memory "
+        "system of the design; or any design, gpu-h100/achieved too; may be repeated.",
+    ),
+]
+
+Explain = Annotated[
+    bool,
+    typer.Option(
+        "--explain",
+        help="Every term: count × price = energy and the table row of the price, cycles, the corners of the ratio.",
     ),
 ]
 
@@ -120,6 +130,10 @@ def compare(
         str, typer.Option(metavar="N,N,…", help="Sequences that run at once; 1 is always among them.")
     ] = "1",
     directory: Annotated[Path, typer.Option("--output", "-o", help="Folder of the report.")] = Path("report"),
+    measure_cpu: Annotated[
+        bool, typer.Option("--measure-cpu", help="Time this machine too, and read its RAPL counters where they are.")
+    ] = False,
+    explain: Explain = False,
     json: AsJson = False,
 ) -> None:
     """Models on designs beside FP16: a table, figures, CSV, Parquet and one HTML page."""
@@ -134,9 +148,14 @@ def compare(
         phase,
         _batches(batch),
         directory=directory,
+        cpu=measure_cpu,
         console=Console(quiet=True) if json else cli_output.console(),
     )
-    if json:
+    if explain:
+        from .reports import explain as terms
+
+        _show_terms(terms.of_comparison(result, phase, design, baseline or reports.BASELINES), json)
+    elif json:
         cli_output.show_json(cli_output.records(result.comparison))
 
 
@@ -242,20 +261,29 @@ def cost(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write every row to this .csv or .parquet file.")
     ] = None,
+    explain: Explain = False,
     json: AsJson = False,
 ) -> None:
     """Cycles, bytes and energy of a trace on designs."""
     from . import cli_tables
     from .designs.design import TWIN, load_designs
+    from .energy_models.asic_area import ALL_TWINS
     from .energy_models.cost import cost as cost_of
 
+    if explain and per_op:
+        raise ValueError("--explain has the terms of all operations together; leave out --per-op")
     if output is not None:
         cli_output.check_output(output, *cli_output.TABLE_SUFFIXES)
     made = _read_or_make_trace(context, source, phase, batch, length)
-    chosen = load_designs(design or [DEFAULT_DESIGN], baseline or [TWIN])
+    chosen = load_designs(design or [DEFAULT_DESIGN], baseline or [TWIN], ALL_TWINS)
     costs = cost_of(made, chosen)
     if output is not None:
         cli_output.write_table(costs, output)
+    if explain:
+        from .reports import explain as terms
+
+        _show_terms(terms.of_costs(made, chosen), json)
+        return
     rows = cli_tables.cost_per_op(costs) if per_op else cli_tables.cost(costs, chosen)
     columns = cli_tables.COST_PER_OP if per_op else cli_tables.COST
     cli_output.show(rows, columns, title=_about(made), groups="design", as_json=json)
@@ -284,10 +312,11 @@ def timeline(
     """What array, vector unit, scan unit and DMA do when, and what waits for what: a Perfetto trace."""
     from . import cli_tables
     from .designs.design import load_design
+    from .energy_models.asic_area import ALL_TWINS
     from .reports import timeline as timelines
 
     cli_output.check_output(output, ".json")
-    made, wanted = _read_or_make_trace(context, source, phase, batch, length), load_design(design)
+    made, wanted = _read_or_make_trace(context, source, phase, batch, length), load_design(design, ALL_TWINS)
     events = timelines.timeline(made, wanted)
     timelines.write_timeline(timelines.chrome_trace(events, made, wanted), output)
     rows = timelines.occupation(events, wanted.clock_hz)
@@ -441,12 +470,19 @@ def models(json: AsJson = False) -> None:
 
 
 @app.command(rich_help_panel=LOOK)
-def designs(json: AsJson = False) -> None:
-    """Designs known by name: one-bit accelerators, FP16 baselines, GPUs."""
+def designs(
+    design: Annotated[
+        str | None, typer.Argument(metavar="DESIGN", help="A name or a YAML file: that design with its baselines.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Designs known by name: one-bit accelerators and GPUs; or one design with its baselines."""
     from . import cli_tables
     from .designs.design import load_design, preset_names
+    from .energy_models.asic_area import with_baselines
 
-    cli_output.show(cli_tables.designs(map(load_design, preset_names())), cli_tables.DESIGN, as_json=json)
+    found = map(load_design, preset_names()) if design is None else with_baselines(design)
+    cli_output.show(cli_tables.designs(found), cli_tables.DESIGN, as_json=json)
 
 
 @app.command(rich_help_panel=LOOK)
@@ -502,6 +538,15 @@ def doctor(json: AsJson = False) -> None:
     found = examine()
     cli_output.show(cli_tables.findings(found), cli_tables.FINDING, groups="part", as_json=json)
     raise typer.Exit(0 if healthy(found) else 1)
+
+
+def _show_terms(found: list[Explanation], json: bool) -> None:
+    from .reports import explain as terms
+
+    if json:
+        cli_output.show_json(terms.records(found))
+    else:
+        terms.show(found, cli_output.console())
 
 
 def _batches(text: str) -> tuple[int, ...]:

@@ -158,6 +158,7 @@ DESIGN = {
     "scan_lanes": Column("scan lanes", spare=True),
     "clock_mhz": Column("MHz", "{:,.0f}".format),
     "peak_gmac_per_s": Column("peak GMAC/s", quantities.digits),
+    "array_mm2": Column("array mm²", quantities.digits, spare=True),
     "weight_memory_kib": Column("weights KiB", "{:,}".format, spare=True),
     "state_memory_kib": Column("state KiB", "{:,}".format, spare=True),
     "activation_memory_kib": Column("activations KiB", "{:,}".format, spare=True),
@@ -168,13 +169,21 @@ DESIGN = {
 
 
 def designs(found: Iterable[Design]) -> Rows:
-    """One row per design: its fields, those of its DRAM beside them, and its peak."""
+    """One row per design: its fields, those of its DRAM beside them, its peak, and the area of its array where that is
+    known (typical, and its range)."""
+    from .designs.design import GpuDesign
+    from .energy_models.asic_area import array_area, has_area
+
     rows = []
     for design in found:
         fields = design.model_dump(mode="json")
         dram = fields.pop("dram") or {}
         fields |= {f"dram_{name}": value for name, value in dram.items()}
-        rows.append(fields | {"peak_gmac_per_s": design.peak_macs_per_cycle * design.clock_mhz / 1e3})
+        fields |= {"peak_gmac_per_s": design.peak_macs_per_cycle * design.clock_mhz / 1e3}
+        if not isinstance(design, GpuDesign) and has_area(design):
+            low, typical, high = (array_area(design) / 1e6).tolist()
+            fields |= {"array_mm2": typical, "array_mm2_low": low, "array_mm2_high": high}
+        rows.append(fields)
     return rows
 
 
@@ -248,19 +257,18 @@ _SUMMED = ("time_s", "cycles", "dram_bytes", "energy_pj", "energy_pj_low", "ener
 ROOFLINE = {
     "design": Column("design", left=True),
     "kind": Column("kind", left=True),
-    "unit": Column("unit", left=True),
-    "intensity_ops_per_byte": Column("ops per DRAM byte", quantities.digits),
+    "unit": Column("unit", left=True, spare=True),
+    "intensity_ops_per_byte": Column("ops/DRAM byte", quantities.digits),
     "attained_ops_per_s": Column("attained", quantities.rate),
     "attainable_ops_per_s": Column("attainable", quantities.rate),
-    "peak_ops_per_s": Column("peak", quantities.rate),
-    "ridge_ops_per_byte": Column("ridge point", quantities.digits),
+    "peak_ops_per_s": Column("peak", quantities.rate, spare=True),
+    "ridge_ops_per_byte": Column("ridge point", quantities.digits, spare=True),
 }
 LIMITS = {
     "design": Column("design", left=True),
     "outside_dram_share": Column("DRAM traffic", quantities.share),
     "outside_time_share": Column("time", quantities.share),
     "outside_energy_share": Column("energy", quantities.share),
-    "ridge_ops_per_byte": Column("ridge point", quantities.digits, spare=True),
 } | {f"{bound}_time_share": Column(bound, quantities.share) for bound in BOUNDS}
 
 

@@ -308,8 +308,13 @@ def load_designs(
             chosen += [known[each](design) for each in baselines if each in known]
         chosen.append(design)
     chosen += [load_design(name, known) for name in baselines if name not in known]
+    return distinct(chosen)
+
+
+def distinct(designs: Iterable[Design]) -> list[Design]:
+    """Each design once, in order. Raises ``ValueError`` where two different designs have one name."""
     found: dict[str, Design] = {}
-    for design in chosen:
+    for design in designs:
         if found.setdefault(design.name, design) != design:
             raise ValueError(f"two different designs are named {design.name}; every design needs its own name")
     return list(found.values())

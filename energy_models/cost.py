@@ -11,10 +11,10 @@ from ..designs.design import Design, GpuDesign
 from ..traces.trace import Trace
 from .cycles import compute_cycles
 from .energy import COMPONENTS, Energy, energies
-from .gpu import gpu_compute_cycles, gpu_energy
+from .gpu import gpu_bandwidth_share, gpu_compute_cycles, gpu_energy
 from .ops import Ints, Ops
 from .roofline import ideal_cycles
-from .schedule import schedule
+from .schedule import cycles_per_byte, schedule
 from .technology import load_technology
 from .traffic import Fit, Traffic, fit, place, traffic
 from .work import arithmetic
@@ -35,8 +35,9 @@ COLUMNS: tuple[str, ...] = (
 def cost(trace: Trace, designs: Sequence[Design]) -> pd.DataFrame:
     """One row per operation × design, designs in the order given, operations in the order of the trace.
 
-    FP16 designs and GPUs run the same operations with 16-bit weights, activations, state and head; a one-bit design in
-    the widths of the trace, or those that it states for state and head.
+    FP16 designs and GPUs run the same operations with 16-bit weights, activations, state and head; a quantized array
+    with its own weights and activations in the linears of the layers; a one-bit design in the widths of the trace, or
+    those that it states for state and head.
 
     Columns: ``design``; ``step``, ``layer``, ``name``, ``kind`` of the operation; ``count`` (operations that the row
     stands for, 1); ``binary_gemm``: a linear of one-bit weights in the trace, on every design; ``arithmetic_ops``:
@@ -78,17 +79,18 @@ def _cost(identity: pd.DataFrame, ops: Ops, design: Design) -> pd.DataFrame:
         raise ValueError(fitting.reason)
     moved = traffic(ops, design, placement)
     gpu = isinstance(design, GpuDesign)
-    memory = np.ceil(moved.dram * _cycles_per_byte(design)).astype(np.int64)
+    reached = gpu_bandwidth_share(design) if isinstance(design, GpuDesign) else 1.0
+    memory = np.ceil(moved.dram * cycles_per_byte(design) / reached).astype(np.int64)
     if isinstance(design, GpuDesign):
         computing = gpu_compute_cycles(ops, design)
         cycles = np.maximum(computing, memory)
     else:
         computing = compute_cycles(ops, design)
-        cycles = schedule(ops.step, computing, moved.dram, _cycles_per_byte(design)).cycles
+        cycles = schedule(ops.step, computing, moved.dram, cycles_per_byte(design)).cycles
     time_s = cycles / design.clock_hz
     if isinstance(design, GpuDesign):
         zero = np.zeros((len(ops), 3))
-        parts = dict.fromkeys(COMPONENTS, zero) | {"board": gpu_energy(time_s, design)}
+        parts = dict.fromkeys(COMPONENTS, zero) | {"board": gpu_energy(computing, memory, design)}
     else:
         parts = energies(ops, design, load_technology(design.technology), moved, time_s)
     total: Energy = np.sum([parts[component] for component in COMPONENTS], axis=0)
@@ -113,11 +115,6 @@ def _cost(identity: pd.DataFrame, ops: Ops, design: Design) -> pd.DataFrame:
         columns |= {f"energy_{component}_pj{end}": parts[component][:, index] for component in COMPONENTS}
         columns[f"energy_pj{end}"] = total[:, index]
     return pd.DataFrame(columns, index=range(len(ops)))[list(COLUMNS)]
-
-
-def _cycles_per_byte(design: Design) -> float:
-    """Of the DRAM, 0 where there is none: then nothing is streamed."""
-    return design.clock_hz / (design.dram.bandwidth_gb_per_s * 1e9) if design.dram else 0.0
 
 
 def _bound(ops: Ops, moved: Traffic, computing: Ints, memory: Ints) -> np.ndarray:

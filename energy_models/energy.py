@@ -12,7 +12,9 @@ adds μ on average, bit j changes μ / 2^j times a step, together 2·μ / 2^D ti
 pass doubles its sums, once per activation bit, and as a pass ends; that is not counted.)
 
 An FP16 array: one multiply and one add, 32 operand register bits per product and 32 of the sum per element, at ½: the
-published figures, not the gates of ``gates.fp_multiply_add``. Vector and scan units: multiplies of 18 × 18 bits (of
+published figures, not the gates of ``gates.fp_multiply_add``. A quantized array does the same where it is FP16; its
+int8 products are gates (``INT8_MULTIPLY_ADD``) with 16 operand register bits, and a weight that is dequantized takes
+one FP16 multiply whenever it enters the array, once for all rows. Vector and scan units: multiplies of 18 × 18 bits (of
 gates where the table has no block that does it), adds of ``UNIT_BITS`` bits, lookups, the registers that hold products.
 
 On-chip memories are priced at their whole capacity, the double buffers of streamed weights at ``STREAM_BUFFER_KIB``;
@@ -27,7 +29,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from ..designs.design import Fp16ArrayDesign, OneBitDesign
+from ..designs.design import ArrayDesign, Fp16ArrayDesign, OneBitDesign, QuantizedArrayDesign
 from ..traces.trace import Trace
 from .gates import (
     FLAG_BITS,
@@ -44,10 +46,10 @@ from .gates import (
     word_bits,
     xnor_output,
 )
-from .ops import HALF, Floats, Ops
+from .ops import FP16_BITS, HALF, Floats, Ops
 from .technology import Action, Technology, dram_figures, load_technology
 from .traffic import STREAM_BUFFER_KIB, Traffic
-from .work import UnitWork, scan_work, vector_work
+from .work import UnitWork, scan_work, vector_work_of
 
 COMPONENTS = ("array", "vector", "scan", "sram", "dram", "leakage", "board")
 """Parts of an energy; ``board`` is a GPU, whose energy cannot be divided."""
@@ -56,8 +58,10 @@ UNIT_BITS = 24
 """Of an add in the vector and scan units."""
 FACTOR_BITS = 18
 """Of each factor of a multiply in the vector and scan units of a one-bit design."""
-FP16_BITS = 16
 FP32_BITS = 32
+INT8_BITS = 8
+INT8_MULTIPLY_ADD = multiplier(INT8_BITS, INT8_BITS) + Gates(full_adder=FP32_BITS)
+"""One int8 product, added to a sum of 32 bits; the published figures of ``Technology.arithmetic`` stand beside it."""
 
 Counts = Mapping[Action, Floats]
 Energy = npt.NDArray[np.float64]
@@ -66,7 +70,7 @@ Energy = npt.NDArray[np.float64]
 
 def array_counts(
     ops: Ops,
-    design: OneBitDesign | Fp16ArrayDesign,
+    design: ArrayDesign,
     density: Sizes = HALF,
     weight_toggle: float = HALF,
     weight_density: float = HALF,
@@ -77,9 +81,9 @@ def array_counts(
     lane over the steps. They change nothing while the weights are random.
     """
     if isinstance(design, Fp16ArrayDesign):
-        macs = ops.macs.astype(np.float64)
-        registers = Gates(register_bits=macs * (2 * FP16_BITS + FP32_BITS / design.lanes))
-        return _sum({"fp16_multiply": macs, "fp16_add": macs}, switched(registers))
+        return _fp16_counts(ops.macs.astype(np.float64), design.lanes)
+    if isinstance(design, QuantizedArrayDesign):
+        return _quantized_counts(ops, design)
     lanes, serial, added = design.lanes, design.activations == "serial", dot_bits(design)
     above = accumulator_bits(design.rtl.inputs_max, lanes) - added
     carries = lanes * ((1 << word_bits(design)) - 1) / 2**added / np.maximum(above, 1)
@@ -95,6 +99,23 @@ def array_counts(
         switched(Gates(register_bits=lanes) * step.weights, weight_toggle, weight_density),
         switched(Gates(register_bits=added) * step.waits),
     )
+
+
+def _fp16_counts(macs: Floats, lanes: int) -> Counts:
+    registers = Gates(register_bits=macs * (2 * FP16_BITS + FP32_BITS / lanes))
+    return _sum({"fp16_multiply": macs, "fp16_add": macs}, switched(registers))
+
+
+def _quantized_counts(ops: Ops, design: QuantizedArrayDesign) -> Counts:
+    """Linears of the layers in integers or dequantized, the others in FP16."""
+    inside = np.where(ops.is_layer_linear, ops.macs, 0).astype(np.float64)
+    if design.arithmetic == "int8":
+        registers = Gates(register_bits=2 * INT8_BITS + FP32_BITS / design.lanes)
+        products = switched((INT8_MULTIPLY_ADD + registers) * inside)
+        return _sum(_fp16_counts(ops.macs - inside, design.fp16_lanes), products)
+    entering = np.where(ops.is_layer_linear, ops.outputs * ops.inputs * -(-ops.tokens // design.rows), 0)
+    dequantized: Counts = {"fp16_multiply": entering.astype(np.float64)}
+    return _sum(_fp16_counts(ops.macs.astype(np.float64), design.lanes), dequantized)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -128,7 +149,7 @@ def _array_steps(ops: Ops, design: OneBitDesign) -> _ArraySteps:
 
 
 def unit_counts(work: UnitWork, one_bit: bool, has_multiplier: bool) -> Counts:
-    """[n] each: actions of the vector or the scan unit, integer in a one-bit design, FP16 in an FP16 one.
+    """[n] each: actions of the vector or the scan unit, integer in a one-bit design, FP16 in the others.
 
     ``has_multiplier``: a multiply is one action, a block of its own; else it is gates.
     """
@@ -155,12 +176,12 @@ def measured_and_random(
     return _priced(measured, technology), _priced(random, technology)
 
 
-def unit_actions(ops: Ops, design: OneBitDesign | Fp16ArrayDesign, technology: Technology) -> dict[str, Counts]:
+def unit_actions(ops: Ops, design: ArrayDesign, technology: Technology) -> dict[str, Counts]:
     """[n] each: actions of the array, the vector and the scan unit in each operation, by component."""
     one_bit, has_multiplier = isinstance(design, OneBitDesign), technology.multiply_18x18 is not None
     return {
         "array": array_counts(ops, design),
-        "vector": unit_counts(vector_work(ops, one_bit), one_bit, has_multiplier),
+        "vector": unit_counts(vector_work_of(ops, design), one_bit, has_multiplier),
         "scan": unit_counts(scan_work(ops), one_bit, has_multiplier),
     }
 
@@ -175,25 +196,23 @@ class MemoryAccesses:
     writes: Floats
 
 
-def memory_accesses(moved: Traffic, design: OneBitDesign | Fp16ArrayDesign) -> tuple[MemoryAccesses, ...]:
+def memory_accesses(moved: Traffic, design: ArrayDesign) -> tuple[MemoryAccesses, ...]:
     """Reads and writes of the memories and of the stream buffers. Loading resident weights is not counted."""
     unwritten = np.zeros_like(moved.weight_reads)
     return (
-        MemoryAccesses("weight memory", design.weight_memory_kib, moved.weight_reads, unwritten),
+        MemoryAccesses("weights", design.weight_memory_kib, moved.weight_reads, unwritten),
         MemoryAccesses("stream buffers", STREAM_BUFFER_KIB, moved.stream_reads, moved.stream_writes),
-        MemoryAccesses(
-            "activation memory", design.activation_memory_kib, moved.activation_reads, moved.activation_writes
-        ),
-        MemoryAccesses("state memory", design.state_memory_kib, moved.state_reads, moved.state_writes),
+        MemoryAccesses("activations", design.activation_memory_kib, moved.activation_reads, moved.activation_writes),
+        MemoryAccesses("state", design.state_memory_kib, moved.state_reads, moved.state_writes),
     )
 
 
-def on_chip_kib(design: OneBitDesign | Fp16ArrayDesign) -> int:
+def on_chip_kib(design: ArrayDesign) -> int:
     """Capacity of all memories that leak."""
     return design.weight_memory_kib + design.activation_memory_kib + design.state_memory_kib
 
 
-def sram_energy(moved: Traffic, design: OneBitDesign | Fp16ArrayDesign, technology: Technology) -> Energy:
+def sram_energy(moved: Traffic, design: ArrayDesign, technology: Technology) -> Energy:
     """Reads and writes of the memories and the stream buffers, each at the energy per bit of its capacity."""
     energy = np.zeros((len(moved.weight_reads), 3))
     for accesses in memory_accesses(moved, design):
@@ -203,7 +222,7 @@ def sram_energy(moved: Traffic, design: OneBitDesign | Fp16ArrayDesign, technolo
 
 
 def energies(
-    ops: Ops, design: OneBitDesign | Fp16ArrayDesign, technology: Technology, moved: Traffic, time_s: Floats
+    ops: Ops, design: ArrayDesign, technology: Technology, moved: Traffic, time_s: Floats
 ) -> dict[str, Energy]:
     """pJ of each operation by component of ``COMPONENTS``."""
     dram = dram_figures()[design.dram.kind].price if design.dram else np.zeros(3)

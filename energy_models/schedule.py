@@ -24,6 +24,10 @@ With the lead p(i) = E(i−1) − V(i−1), how far the DMA is ahead, the same r
 
 a chain of shifts clipped to a range. Two such maps after each other are one again, so the leads of n operations take
 log2(n) array operations (Hillis and Steele, Data parallel algorithms, CACM 29 (1986) 1170–1183).
+
+m, h and e are rounded to multiples of 2⁻⁵² of a power of two that the step cannot outlast (``grid``). Every sum of
+multiples below it is exact in float64, so the order in which maps are composed changes no bit: a layer may be composed
+once and raised to the power of the layers, as ``evaluate.py`` does.
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..designs.design import Design
 from .ops import Bools, Floats, Ints
 from .traffic import STREAM_BUFFER_KIB
 from .units import DMA
@@ -63,15 +68,19 @@ def schedule(step: Ints, compute: Ints, dram_bytes: Ints, cycles_per_byte: float
 
     Waits are rounded up to whole cycles once over each step, so they sum to the step's own wait, rounded up.
     """
-    half = HALF_BUFFER * cycles_per_byte
-    transfer = dram_bytes * cycles_per_byte
-    first = np.minimum(transfer, half)
-    last = compute * np.divide(first, transfer, out=np.zeros(len(step)), where=transfer > 0)
-    needed = np.where(transfer > 0, np.maximum(first, transfer + last - compute), -float(DMA.latency))
     opens = np.append(True, step[1:] != step[:-1])
+    begins = np.flatnonzero(opens)
+    limit = grid(np.add.reduceat(compute, begins), np.add.reduceat(dram_bytes, begins), cycles_per_byte)
+    limit = limit[np.cumsum(opens) - 1]
+    transfer = on_grid(np.multiply(dram_bytes, cycles_per_byte, dtype=np.float64), limit)
+    half = on_grid(HALF_BUFFER * cycles_per_byte, limit)
+    first = np.minimum(transfer, half)
+    share: Floats = np.divide(first, transfer, out=np.zeros(len(step)), where=transfer > 0)
+    last = on_grid(compute * share, limit)
+    needed = np.where(transfer > 0, np.maximum(first, transfer + last - compute), -float(DMA.latency))
     lead = _leads(opens, compute - transfer, needed, half)
     exact_waits = np.maximum(needed - lead, 0.0)
-    waits, rounded_up = _whole(opens, exact_waits)
+    waits, rounded_up = _whole(opens, exact_waits, limit)
     cycles = compute + waits
     ends = np.cumsum(cycles)
     exact_ends = ends - rounded_up
@@ -85,7 +94,24 @@ def schedule(step: Ints, compute: Ints, dram_bytes: Ints, cycles_per_byte: float
     )
 
 
-def _leads(opens: Bools, gain: Floats, needed: Floats, half: float) -> Floats:
+def cycles_per_byte(design: Design) -> float:
+    """Of the DRAM of ``design``, 0 where there is none: then nothing is streamed."""
+    return design.clock_hz / (design.dram.bandwidth_gb_per_s * 1e9) if design.dram else 0.0
+
+
+def grid(compute: Ints, dram_bytes: Ints, cycles_per_byte: float) -> Floats:
+    """Cycles that a step of so many in all does not outlast, a power of two."""
+    bound = compute + dram_bytes * cycles_per_byte + (HALF_BUFFER * cycles_per_byte + DMA.latency)
+    return np.ldexp(1.0, np.frexp(bound)[1])
+
+
+def on_grid(cycles: Floats | float, limit: Floats) -> Floats:
+    """``cycles``, at least 0 and below ``limit``, to the nearest multiple of 2⁻⁵² · ``limit``: a sum with ``limit`` has
+    no finer bits."""
+    return (cycles + limit) - limit
+
+
+def _leads(opens: Bools, gain: Floats, needed: Floats, half: Floats) -> Floats:
     """[n]: cycles by which the DMA is ahead as each operation begins; before a step it is its latency behind."""
     behind = -float(DMA.latency)
     shift = np.append(0.0, gain[:-1])
@@ -101,11 +127,12 @@ def _leads(opens: Bools, gain: Floats, needed: Floats, half: float) -> Floats:
     return low
 
 
-def _whole(opens: Bools, waits: Floats) -> tuple[Ints, Floats]:
+def _whole(opens: Bools, waits: Floats, limit: Floats) -> tuple[Ints, Floats]:
     """Waits in whole cycles, and by how much the whole ones are ahead of the exact ones so far in the step."""
-    total = np.cumsum(waits)
-    before = np.append(0.0, total[:-1])
-    exact = total - np.maximum.accumulate(np.where(opens, before, 0.0))
+    finest = limit * 2.0**-52
+    total = np.cumsum((waits / finest).astype(np.int64))  # may wrap around over the steps; a difference does not
+    begin = np.maximum.accumulate(np.where(opens, np.arange(len(waits)), 0))
+    exact = (total - np.append(0, total)[begin]) * finest
     whole = np.ceil(exact - ROUNDING)
     since = whole - np.where(opens, 0.0, np.append(0.0, whole[:-1]))
     return since.astype(np.int64), whole - exact

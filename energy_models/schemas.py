@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from ..designs.design import KINDS
+from .asic_area import PublishedAreas
 from .scaling import Scaling
 from .technology import DramTable, GpuTable, Technology
 from .validation.chip import EnergyChip, ThroughputChip
@@ -22,6 +23,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "dram": DramTable,
     "gpu": GpuTable,
     "scaling": Scaling,
+    "published-areas": PublishedAreas,
     "chip-energy": EnergyChip,
     "chip-throughput": ThroughputChip,
 }

@@ -227,13 +227,20 @@ class DramTable(_Value):
 
 
 class GpuTable(_Value):
-    """``board_energy_factor``: energy of a GPU over board power × roofline time."""
+    """``board_energy_factor``: energy of a GPU over board power × roofline time. ``achieved_*``: shares of the peak
+    bandwidth, of the peak FP16 arithmetic and of the board power that real kernels reach."""
 
     board_energy_factor: Figure
+    achieved_bandwidth: Figure
+    achieved_arithmetic: Figure
+    achieved_power: Figure
 
     @model_validator(mode="after")
     def _consistent(self) -> GpuTable:
-        _require_unit("board_energy_factor", "ratio", self.board_energy_factor)
+        for name, figure in self:
+            _require_unit(name, "ratio", figure)
+            if name.startswith("achieved") and not 0 < figure.low <= figure.high <= 1:
+                raise ValueError(f"{name} is from {figure.low} to {figure.high}, a share must be above 0 and at most 1")
         return self
 
 
@@ -282,7 +289,7 @@ def dram_figures() -> dict[str, Figure]:
 
 
 def gpu_figures() -> dict[str, Figure]:
-    """``board_energy_factor``: energy of a GPU over board power × roofline time."""
+    """What turns a GPU's roofline into time and energy: the figures of :class:`GpuTable` by name."""
     return _others("gpu")
 
 

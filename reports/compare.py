@@ -18,15 +18,17 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from ..designs.design import TWIN, Design, load_designs
+from ..designs.design import TWIN, Design, distinct, load_designs
+from ..energy_models.asic_area import ALL_TWINS, has_area
 from ..models.precision import Precision
 from ..models.published import SHIPPED, get_config
 from ..traces.parquet import write_trace
 from . import measures as m
 from . import tables
+from .cpu import CpuRun, measure_cpu
 from .page import render
 from .plotting import Picture
-from .results import GPU, Results, results
+from .results import Results, results
 from .story import cards, leading_roofline, page, pictures
 from .subjects import PHASES, PROMPT_LENGTH, TEXT_BYTES, Subject, subject
 
@@ -36,7 +38,7 @@ SMALL_DESIGNS = ("up5k", "ecp5-85")
 """Designs that the shipped models are also shown on, where no design is named and they fit."""
 
 PAGE = "report.html"
-BASELINES = (TWIN, "gpu-h100")
+BASELINES = (TWIN, "fp16-area", "w8a8", "w4a16", "gpu-h100", "gpu-h100/achieved")
 
 
 @dataclass(frozen=True)
@@ -61,19 +63,21 @@ def compare(
     precision: Precision | None = None,
     prompt_length: int = PROMPT_LENGTH,
     text_bytes: int = TEXT_BYTES,
+    cpu: bool = False,
     command: str | None = None,
 ) -> CompareResult:
     """Compare ``models`` on ``designs`` with ``baselines``; print the table and write the report into ``directory``.
 
     ``designs``: preset names or YAML files; by default ``edge-28nm``, and for shipped models the small FPGAs too.
-    ``baselines``: ``fp16`` (the equal-throughput twin of every one-bit design) and names or files of other designs.
+    ``baselines``: keys of ``ALL_TWINS`` (that baseline of every one-bit design; one of equal area is left out where the
+    technology has no areas) and names or files of other designs. ``cpu``: measure the machine at hand too.
     ``phase``: ``decode`` or ``prefill``, the one the report leads with; both are computed. ``batches``: sequences at
-    once; 1, with which the report leads, is always among them. ``command``: what makes the
-    report again, as the page shows it.
+    once; 1, with which the report leads, is always among them. ``command``: what makes the report again, as the page
+    shows it.
 
     Shipped models run on held-out text of ``text_bytes``; others are costed from their dimensions. Everything is
-    written beside ``directory`` first and moved in when it is complete. The same inputs give the same bytes; the page
-    has a date only where the environment variable SOURCE_DATE_EPOCH gives one.
+    written beside ``directory`` first and moved in when it is complete. The same inputs give the same bytes, unless
+    ``cpu`` is measured; the page has a date only where the environment variable SOURCE_DATE_EPOCH gives one.
 
     Raises ``ValueError`` for an unknown model, design or phase, a batch below 1, and where no model fits any design;
     ``OSError`` where the directory cannot be written.
@@ -88,7 +92,9 @@ def compare(
     _check_directory(directory)
     date = _date()
     plan = [(name, _designs(name, designs, baselines)) for name in dict.fromkeys(get_config(x).name for x in models)]
+    unknown = [sentence for _, planned in plan for sentence in planned.left_out]
     chosen: list[tuple[Subject, list[Design]]] = []
+    measured: dict[str, Mapping[str, CpuRun]] = {}
     with _building(directory) as build, _progress(console) as progress:
         for name, planned in plan:
             task = progress.add_task(m.label(name), total=None)
@@ -99,12 +105,14 @@ def compare(
                 text_bytes=text_bytes,
                 progress=_telling(progress, task),
             )
+            if cpu:
+                measured[done.model] = measure_cpu(done)
             progress.update(task, completed=1, total=1)
-            chosen.append((done, planned))
+            chosen.append((done, planned.designs))
         task = progress.add_task("costs, figures, page", total=None)
-        found = results(chosen, phase, batches)
+        found = results(chosen, phase, batches, left_out=unknown, cpu=measured)
         drawn = pictures(found)
-        made_by = command or _command(models, designs, baselines, phase, batches)
+        made_by = command or _command(models, designs, baselines, phase, batches, cpu)
         html = render(page(found, drawn, made_by, _versions(date)))
         _write(build, found, drawn, html)
         files = _move(build, directory)
@@ -122,14 +130,37 @@ def _check_directory(directory: Path) -> None:
         raise PermissionError(f"{nearest} cannot be written, name another directory for the report")
 
 
-def _designs(model: str, designs: Sequence[str] | None, baselines: Sequence[str]) -> list[Design]:
-    """Designs for ``model`` in the order of the report: each FP16 twin before its one-bit design, GPUs last."""
+@dataclass(frozen=True)
+class _Plan:
+    """Designs for a model, and a sentence for each baseline that cannot be made of one."""
+
+    designs: list[Design]
+    left_out: list[str]
+
+
+def _designs(model: str, designs: Sequence[str] | None, baselines: Sequence[str]) -> _Plan:
+    """Designs for ``model`` in the order of the report: each baseline before its one-bit design, GPUs last."""
     names = list(designs) if designs else [*DESIGNS, *(SMALL_DESIGNS if model in SHIPPED else ())]
-    return load_designs(names, baselines)
+    twins = [each for each in baselines if each in ALL_TWINS]
+    chosen: list[Design] = []
+    left_out = []
+    for name in names:
+        (design,) = load_designs([name], [], ALL_TWINS)
+        areas = design.kind != "one_bit" or has_area(design)
+        unknown = [each for each in twins if each.endswith("-area") and not areas]
+        left_out += [f"{design.name}/{each} left out: its technology has no areas of cells." for each in unknown]
+        chosen += load_designs([name], [each for each in twins if each not in unknown], ALL_TWINS)
+    others = load_designs([], [each for each in baselines if each not in ALL_TWINS], ALL_TWINS)
+    return _Plan(distinct([*chosen, *others]), left_out)
 
 
 def _command(
-    models: Sequence[str], designs: Sequence[str] | None, baselines: Sequence[str], phase: str, batches: Sequence[int]
+    models: Sequence[str],
+    designs: Sequence[str] | None,
+    baselines: Sequence[str],
+    phase: str,
+    batches: Sequence[int],
+    cpu: bool,
 ) -> str:
     words = ["xnorscan", "compare"]
     words += [] if tuple(models) == MODELS else list(models)
@@ -137,6 +168,7 @@ def _command(
     words += [] if tuple(baselines) == BASELINES else [w for b in baselines for w in ("--baseline", b)]
     words += [] if phase == "decode" else ["--phase", phase]
     words += [] if set(batches) == {1} else ["--batch", ",".join(map(str, batches))]
+    words += ["--measure-cpu"] if cpu else []
     return shlex.join([*words, "-o", "report"])
 
 
@@ -216,22 +248,27 @@ def _show(console: Console, found: Results, directory: Path) -> None:
         console.print(Text(f"{card.number} {card.what}", style="bold"))
         console.print(Text(card.why, style="dim"))
     console.print()
-    console.print(tables.terminal(rows[rows["role"] != GPU], f"Per token, {found.phase}, batch 1"))
-    gpu = rows[rows["role"] == GPU]
-    if len(gpu):
-        columns = [c for c in tables.TERMINAL if c.title not in tables.NOT_FOR_GPU]
+    elsewhere = rows[rows["role"].isin(m.ELSEWHERE)]
+    console.print(tables.terminal(tables.main_rows(rows), f"Per token, {found.phase}, batch 1", width=console.width))
+    beside = tables.baselines(rows)
+    if len(beside):
+        title = "Energy of each baseline over the one-bit design's, on its memory system"
         console.print()
-        console.print(tables.terminal(gpu, "GPU, another memory system: board power × roofline time, FP16", columns))
+        console.print(tables.terminal(beside, title, tables.baseline_columns(beside, times=False), console.width))
+    if len(elsewhere):
+        title = "Other memory systems: not to be held against the rows above"
+        console.print()
+        console.print(tables.terminal(elsewhere, title, tables.ELSEWHERE, console.width))
     console.print()
-    limits = tables.terminal(found.batches, "Outside the binary GEMM, and what binds, of the time", tables.LIMITS)
-    console.print(limits)
+    title = "Outside the binary GEMM, and what binds, of the time"
+    console.print(tables.terminal(tables.limited_rows(found.batches), title, tables.LIMITS, console.width))
     shown = leading_roofline(found)
     if len(shown):
         console.print()
-        console.print(tables.terminal(shown, f"Roofline, {found.phase}, batch 1", tables.ROOFLINE))
+        console.print(tables.terminal(shown, f"Roofline, {found.phase}, batch 1", tables.ROOFLINE, console.width))
     console.print()
-    for design, memory in dict(zip(rows["design"], rows["memory_system"], strict=True)).items():
-        console.print(Text(f"{design}: {memory}", style="dim"))
+    for memory, of_memory in rows.groupby("memory_system", sort=False):
+        console.print(Text(f"{', '.join(of_memory['design'].unique())}: {memory}", style="dim"))
     for sentence in found.left_out:
         console.print(Text(sentence, style="dim"))
     console.print(Text(f"report: {directory / PAGE}"))

@@ -230,7 +230,7 @@ def energy_by_design(comparison: pd.DataFrame) -> Picture:
         low = math.log10(comparison["energy_low_uj"].min() / scale / 1.6)
         decades = 0.0
         for y, row in enumerate(comparison.to_dict("records")):
-            colour = _ROLE_COLOURS[row["role"]]
+            colour = _ROLE_COLOURS.get(row["role"], FP16)
             end = row["energy_high_uj"] / scale
             text = f"{q.energy(row['energy_uj'])}  ·  {row['memory_system']}"
             axes.plot([row["energy_low_uj"] / scale, end], [y, y], color=colour, linewidth=2.4)

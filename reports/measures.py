@@ -17,6 +17,21 @@ from ..models.published import parameter_counts
 from ..traces.trace import Trace
 
 ONE_BIT, FP16 = "one-bit", "FP16"
+GPU, GPU_ACHIEVED, CPU = "GPU", "GPU as used", "CPU"
+TWIN_ROLES: Mapping[str, str] = {
+    "fp16": FP16,
+    "fp16-area": "FP16, equal area",
+    "w8a8": "W8A8",
+    "w8a8-area": "W8A8, equal area",
+    "w4a16": "W4A16",
+    "w4a16-area": "W4A16, equal area",
+}
+"""Roles of the baselines on a design's own memory system, by what stands behind the slash of their names: of equal
+peak throughput where nothing is said."""
+PAIR_ROLES = (ONE_BIT, FP16)
+"""A design and the baseline that the headline, the main table and the figures compare it with."""
+ELSEWHERE = (GPU, GPU_ACHIEVED, CPU)
+"""Roles on other memory systems: no ratio is formed with them."""
 
 LINEAR = "DRAM: linear weights"
 HEAD = "DRAM: embedding and head"

@@ -8,17 +8,24 @@ from itertools import product
 
 import pandas as pd
 
-from ..designs.design import Design, Fp16ArrayDesign, GpuDesign, OneBitDesign
+from ..designs.design import Design, GpuDesign, OneBitDesign, QuantizedArrayDesign
 from ..energy_models.cost import cost, fits
+from ..energy_models.ops import Ops
 from ..energy_models.roofline import roofline
 from ..energy_models.summary import energy_ratio, per_token
 from ..energy_models.technology import Figure, dram_figures, gpu_figures, load_technology
+from ..energy_models.traffic import place
 from ..traces.trace import Trace
 from . import measures as m
+from .cpu import NAME as CPU_NAME
+from .cpu import CpuRun
 from .subjects import PHASES, Subject
 from .tables import frame
 
-GPU = "GPU"
+_BASIS = {
+    m.GPU: "board power × roofline time",
+    m.GPU_ACHIEVED: "at the published utilization",
+}
 _KEYS = ["model", "phase", "design", "role"]
 
 
@@ -59,16 +66,25 @@ class Results:
         return sources(list(self.designs.values()))
 
 
-def results(chosen: Sequence[tuple[Subject, Sequence[Design]]], phase: str, batches: Sequence[int] = (1,)) -> Results:
+def results(
+    chosen: Sequence[tuple[Subject, Sequence[Design]]],
+    phase: str,
+    batches: Sequence[int] = (1,),
+    *,
+    left_out: Sequence[str] = (),
+    cpu: Mapping[str, Mapping[str, CpuRun]] | None = None,
+) -> Results:
     """Each subject on its designs, in both phases, at batch 1 and at every one of ``batches``.
 
-    A one-bit row is set against the FP16 array named ``<design>/fp16`` if that is among the designs and fits.
+    A one-bit row is set against the FP16 array named ``<design>/fp16`` if that is among the designs and fits, and
+    every other baseline ``<design>/…`` against it. ``left_out``: sentences about what was left out before. ``cpu``:
+    what was measured on this machine, by model and phase.
     Raises ``ValueError`` where no model fits on an array.
     """
     rows: list[dict[str, object]] = []
     rooflines: list[pd.DataFrame] = []
     frames: dict[str, list[pd.DataFrame]] = {"parts": [], "kinds": [], "traffic": []}
-    left_out: dict[str, None] = {}
+    missing: dict[str, None] = dict.fromkeys(left_out)
     used: dict[str, Design] = {}
     for (subject, designs), each, batch in product(chosen, PHASES, sorted({1, *batches})):
         trace = subject.trace(each, batch)
@@ -79,12 +95,15 @@ def results(chosen: Sequence[tuple[Subject, Sequence[Design]]], phase: str, batc
                 fitting.append(design)
             else:
                 at = f" at batch {batch:,}" if batch > 1 else ""
-                left_out[f"{m.label(subject.model)} left out{at}: {fit.reason}."] = None
+                missing[f"{m.label(subject.model)} left out{at}: {fit.reason}."] = None
         if not fitting:
             continue
         used |= {d.name: d for d in fitting}
         costs = cost(trace, fitting)
         rows += _rows(subject, trace, fitting, costs)
+        run = (cpu or {}).get(subject.model, {}).get(each)
+        if run and batch == 1:
+            rows.append(_cpu_row(subject, trace, run))
         for design in fitting:
             keys = {"model": subject.model, "phase": each, "design": design.name, "role": role(design)}
             rooflines.append(roofline(costs, design).assign(**keys, batch=batch))
@@ -99,7 +118,7 @@ def results(chosen: Sequence[tuple[Subject, Sequence[Design]]], phase: str, batc
                 value = measured.columns[-1]
                 frames[name].append(measured.assign(**keys, **{value: measured[value] / tokens(trace)}))
     if all(isinstance(design, GpuDesign) for design in used.values()):
-        raise ValueError(" ".join(("nothing to compare: no one-bit or FP16 array here holds a model.", *left_out)))
+        raise ValueError(" ".join(("nothing to compare: no one-bit or FP16 array here holds a model.", *missing)))
     joined = {n: pd.concat(f, ignore_index=True)[[*_KEYS, *f[0].columns.drop(_KEYS)]] for n, f in frames.items()}
     memory = [m.memory_parts(s.config, s.precision).assign(model=s.model) for s, _ in chosen]
     found, first = frame(rows), ["model", "phase", "batch", "design", "role"]
@@ -111,7 +130,7 @@ def results(chosen: Sequence[tuple[Subject, Sequence[Design]]], phase: str, batc
         batches=found,
         roofline=positions[[*first, *positions.columns.drop(first)]],
         memory=pd.concat(memory, ignore_index=True),
-        left_out=list(left_out),
+        left_out=list(missing),
         designs=used,
         **joined,
     )
@@ -124,8 +143,17 @@ def tokens(trace: Trace) -> int:
 
 
 def role(design: Design) -> str:
-    """``one-bit``, ``FP16`` or ``GPU``."""
-    return {OneBitDesign: m.ONE_BIT, Fp16ArrayDesign: m.FP16, GpuDesign: GPU}[type(design)]
+    """The role of a design in a comparison: of ``measures``, or the formats of a quantized array (``W8A8``)."""
+    if isinstance(design, OneBitDesign):
+        return m.ONE_BIT
+    if isinstance(design, GpuDesign):
+        return m.GPU if design.utilization == "peak" else m.GPU_ACHIEVED
+    owner, _, suffix = design.name.rpartition("/")
+    if owner and suffix in m.TWIN_ROLES:
+        return m.TWIN_ROLES[suffix]
+    if isinstance(design, QuantizedArrayDesign):
+        return f"W{design.weight_bits}A{design.activation_bits}"
+    return m.FP16
 
 
 def memory_system(design: Design) -> str:
@@ -151,9 +179,7 @@ def _rows(
             "design": design.name,
             "role": role(design),
             "memory_system": memory_system(design),
-            "basis": "board power × roofline time"
-            if isinstance(design, GpuDesign)
-            else "operations × sourced energies",
+            "basis": _BASIS.get(role(design), "operations × sourced energies"),
             "batch": trace.metadata.batch,
             "prompt_length": subject.prompt_length,
             "energy_uj": total["energy_uj_per_token"],
@@ -164,7 +190,7 @@ def _rows(
             "dram_bytes": total["dram_bytes_per_token"],
             "bound": total["bound"],
             "bound_share": total["bound_share"],
-            "memory_bytes": kept[m.ONE_BIT if isinstance(design, OneBitDesign) else m.FP16],
+            "memory_bytes": _memory_bytes(design, trace, kept),
             **{name: total[name] for name in totals if name.endswith("_time_share") or name.startswith("outside_")},
         }
         if isinstance(design, OneBitDesign):
@@ -176,7 +202,37 @@ def _rows(
                 ratio = energy_ratio(costs, design.name, twin)
                 row |= {"baseline": twin, "ratio": ratio.typical, "ratio_low": ratio.low, "ratio_high": ratio.high}
                 row["ratio_fp16_head"] = m.ratio_with_fp16_head(costs, design.name, twin)
+        owner = design.name.rpartition("/")[0]
+        if owner in names and not isinstance(design, GpuDesign):
+            over = energy_ratio(costs, owner, design.name)
+            row |= {"of": owner, "over": over.typical, "over_low": over.low, "over_high": over.high}
         yield row
+
+
+def _memory_bytes(design: Design, trace: Trace, kept: pd.Series) -> float:
+    """Weights and the state of one sequence. ``kept``: of a one-bit and of an FP16 design."""
+    if not isinstance(design, QuantizedArrayDesign):
+        return float(kept[m.ONE_BIT if isinstance(design, OneBitDesign) else m.FP16])
+    needed = place(Ops.from_frame(trace.ops).in_formats_of(design), design)
+    return needed.weight_need + needed.state_need / trace.metadata.batch
+
+
+def _cpu_row(subject: Subject, trace: Trace, run: CpuRun) -> dict[str, object]:
+    joules = run.measured.joules
+    energy = dict.fromkeys(("energy_uj", "energy_low_uj", "energy_high_uj"), None if joules is None else joules * 1e6)
+    return energy | {
+        "model": subject.model,
+        "phase": trace.metadata.phase,
+        "design": CPU_NAME,
+        "role": m.CPU,
+        "memory_system": run.machine,
+        "basis": f"measured: {run.how}; {run.measured.meter}",
+        "batch": 1,
+        "prompt_length": subject.prompt_length,
+        "latency_s": run.measured.seconds,
+        "tokens_per_s": 1 / run.measured.seconds,
+        "dram_bytes": run.dram_bytes,
+    }
 
 
 def sources(designs: Sequence[Design]) -> list[Source]:

@@ -14,10 +14,10 @@ from .bars import span
 from .batches import over_batch
 from .page import Card, Page, PageTable, Row, Section, comparison_table
 from .plotting import Picture
-from .results import GPU, Results, dram_name, memory_system, sources
+from .results import Results, dram_name, memory_system, sources
 from .rooflines import roofline_plot
 from .subjects import PHASES, Quality
-from .tables import COLUMNS, LIMITS, NOT_FOR_GPU, ROOFLINE, Column
+from .tables import ELSEWHERE, LIMITS, ROOFLINE, Column, baseline_columns, baselines, limited_rows, main_rows
 
 SOURCE_KINDS = {
     "silicon": "measured in silicon",
@@ -56,7 +56,7 @@ def pictures(results: Results) -> dict[str, list[Picture]]:
     """The figures by the section they stand in; those that the results do not carry are left out."""
     lead = leading(results)
     shown = set(zip(lead["model"], lead["design"], strict=True))
-    rows = results.comparison[(results.comparison["phase"] == results.phase) & (results.comparison["role"] != GPU)]
+    rows = main_rows(results.comparison[results.comparison["phase"] == results.phase])
     single = [
         figures.energy_by_design(of_model)
         for model, of_model in rows.groupby("model", sort=False)
@@ -134,7 +134,7 @@ def cards(results: Results) -> list[Card]:
     lead = leading(results)
     bit = lead[lead["role"] == m.ONE_BIT]
     if bit.empty:
-        return [_certainty(results, results.comparison[results.comparison["role"] != GPU])]
+        return [_certainty(results, main_rows(results.comparison))]
     who = _listed([m.label(x) for x in bit["model"]])
     less = (
         "less energy per token" if bit["ratio"].min() >= 1 else "is FP16's energy per token over the one-bit design's"
@@ -155,7 +155,7 @@ def cards(results: Results) -> list[Card]:
 def _limits(results: Results, drawn: Sequence[Picture]) -> Section:
     """Shares and bounds of every model, phase, batch and design; rooflines."""
     shown = leading_roofline(results)
-    tables = [comparison_table(results.batches, "Outside the binary GEMM, and what binds", LIMITS)]
+    tables = [comparison_table(limited_rows(results.batches), "Outside the binary GEMM, and what binds", LIMITS)]
     if len(shown):
         tables.append(comparison_table(shown, "Roofline of every kind of operation", ROOFLINE))
     return Section(
@@ -243,6 +243,8 @@ def page(results: Results, drawn: dict[str, list[Picture]], command: str, versio
     )
     sections = [
         _comparison(results),
+        _baselines(results),
+        _elsewhere(results),
         Section(title="Where the energy goes", pictures=drawn.get("energy", [])),
         Section(title="What has to be kept, and what has to be moved", pictures=drawn.get("memory", [])),
         Section(title="Decode against prefill", pictures=drawn.get("phases", [])),
@@ -263,24 +265,67 @@ def page(results: Results, drawn: dict[str, list[Picture]], command: str, versio
 
 def _comparison(results: Results) -> Section:
     rows = results.comparison[results.comparison["phase"] == results.phase]
-    gpu = rows[rows["role"] == GPU]
-    tables = [comparison_table(rows[rows["role"] != GPU], "Energy, time and memory per token")]
-    texts = [
-        "A ratio stands only between designs with the same memory system; the FP16 twin has the same memories, the "
-        "same DRAM and as many multiply-accumulates a second."
-    ]
-    notes = [*_residency(rows), *results.left_out]
-    sections = Section(title=f"The comparison: {results.phase}, batch 1", texts=texts, tables=tables, notes=notes)
-    if gpu.empty:
-        return sections
-    columns = [c for c in COLUMNS if c.title not in NOT_FOR_GPU]
-    table = comparison_table(gpu, "GPU: board power times roofline time", columns)
-    note = (
-        "The GPU rows of the second table are board power × roofline time of an FP16 model on another memory system. "
-        "They include what a board spends beyond the chip and leave out what a host and a kernel launch cost, so no "
-        "ratio is formed with the rows above, and for a small model the time is a bound that no GPU reaches."
+    return Section(
+        title=f"The comparison: {results.phase}, batch 1",
+        texts=[
+            "A ratio stands only between designs with the same memory system; the FP16 twin has the same memories, the "
+            "same DRAM and as many multiply-accumulates a second."
+        ],
+        tables=[comparison_table(main_rows(rows), "Energy, time and memory per token")],
+        notes=[*_residency(rows), *results.left_out],
     )
-    return Section(title=sections.title, texts=texts, tables=[*tables, table], notes=[note, *notes])
+
+
+def _baselines(results: Results) -> Section:
+    """Every other baseline on the same memory system, a column each."""
+    rows = results.comparison[results.comparison["phase"] == results.phase]
+    beside = baselines(rows)
+    if beside.empty or not set(m.TWIN_ROLES.values()) - {m.FP16} & set(rows["role"]):
+        return Section(title="")
+    shown = [role for role in m.TWIN_ROLES.values() if role in beside]
+    return Section(
+        title="Other baselines on the same memory system",
+        texts=[
+            "How many times the energy of the one-bit design each baseline takes for the same trace with the same "
+            "memories and DRAM, its range, and its time per token. A column is one baseline; no two are mixed."
+        ],
+        tables=[
+            comparison_table(beside, "Energy of each baseline over the one-bit design's", baseline_columns(beside))
+        ],
+        notes=[_BASELINE_NOTES[role] for role in shown if role in _BASELINE_NOTES],
+    )
+
+
+_BASELINE_NOTES = {
+    "FP16, equal area": "FP16, equal area: as many FP16 lanes as fit in the area of the one-bit array, both counted in "
+    "standard cells from the same gates; rows, units and memories are those of the one-bit design.",
+    "W8A8": "W8A8: int8 weights and activations in the layers' linears, a 32-bit sum and an FP16 scale per output; "
+    "head, embedding, attention and state are FP16.",
+    "W4A16": "W4A16: 4-bit weights with an FP16 scale per group of 128, dequantized as they enter an FP16 array; "
+    "head, embedding, attention and state are FP16.",
+}
+_ELSEWHERE_NOTES = {
+    m.GPU: "GPU: board power × roofline time of an FP16 model. It includes what a board spends beyond the chip and "
+    "leaves out what a host and a kernel launch cost; for a small model the time is a bound that no GPU reaches.",
+    m.GPU_ACHIEVED: "GPU as used: the same with the shares of bandwidth, arithmetic and power that are published of "
+    "real kernels; their sources stand below.",
+    m.CPU: "CPU: wall time on the machine that made this page, with whatever else ran on it. A model whose weights are "
+    "here ran in the simulator, bit for bit as the hardware would; of others the FP16 bytes were streamed.",
+}
+
+
+def _elsewhere(results: Results) -> Section:
+    """GPUs and the machine at hand: absolute figures, no ratio."""
+    rows = results.comparison[results.comparison["phase"] == results.phase]
+    there = rows[rows["role"].isin(m.ELSEWHERE)]
+    if there.empty:
+        return Section(title="")
+    return Section(
+        title="Other memory systems",
+        texts=["These rows stand for themselves: their memories are not those above, so no ratio is formed with them."],
+        tables=[comparison_table(there, "GPUs and the machine at hand", ELSEWHERE)],
+        notes=[note for role, note in _ELSEWHERE_NOTES.items() if role in set(there["role"])],
+    )
 
 
 def _residency(rows: pd.DataFrame) -> list[str]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -45,10 +47,15 @@ FIELDS: Mapping[str, str] = {
     "ratio_low": "Float64",
     "ratio_high": "Float64",
     "ratio_fp16_head": "Float64",
+    "of": "string",
+    "over": "Float64",
+    "over_low": "Float64",
+    "over_high": "Float64",
 }
 """Columns and pandas types. One row per model, phase, batch and design.
 
-``role``: ``one-bit``, ``FP16`` or ``GPU``. ``baseline``: the FP16 design that ``ratio`` divides by this row (one-bit
+``role``: ``one-bit``, a baseline on the same memory system (``FP16``, ``FP16, equal area``, ``W8A8``, …) or elsewhere
+(``GPU``, ``GPU as used``, ``CPU``). ``baseline``: the FP16 design that ``ratio`` divides by this row (one-bit
 rows). ``basis``: how energy and time were found. ``energy_*_uj``, ``latency_s``, ``dram_bytes``: per token.
 ``bound``: what bounds the operations that take most of the time, and ``bound_share`` of it. ``not_binary_share``:
 share of the DRAM bytes that are not one-bit weights. ``outside_*_share``: of DRAM bytes, time and energy, what is not
@@ -56,7 +63,8 @@ the binary GEMM (its scales and spilled activations belong to it; for FP16, what
 ``*_time_share``: of the time, by what binds. ``memory_bytes``: weights and the state of one sequence.
 ``bits_per_byte``: measured on held-out text, where the model was run. ``ratio*``: energy of the baseline over energy of
 this row, and its range; ``ratio_fp16_head``: the ratio if embedding and head cost this design what they cost the
-baseline, that is, with an FP16 head in both.
+baseline, that is, with an FP16 head in both. ``of``, ``over*``: the one-bit design whose baseline this row is, and the
+energy of this row over the energy of that one, with its range.
 """
 
 
@@ -66,13 +74,14 @@ Show = Callable[[Mapping[str, Any]], str]
 @dataclass(frozen=True)
 class Column:
     """A column as people see it: its ``title``, what it ``means``, the ``text`` for a row, a ``detail`` below the text,
-    and whether it holds numbers."""
+    whether it holds numbers, and whether it may be left out where there is no room (``spare``)."""
 
     title: str
     text: Show
     detail: Show | None = None
     numeric: bool = True
     means: str = ""
+    spare: bool = False
 
 
 def _optional(name: str, show: Callable[[float], str]) -> Show:
@@ -83,25 +92,33 @@ def _ratio_range(row: Mapping[str, Any]) -> str:
     return "" if pd.isna(row["ratio"]) else q.factor_range(row["ratio_low"], row["ratio_high"])
 
 
+def _range(row: Mapping[str, Any]) -> str:
+    return "" if pd.isna(row["energy_uj"]) else q.energy_range(row["energy_low_uj"], row["energy_high_uj"])
+
+
+def _moved(row: Mapping[str, Any]) -> str:
+    return "" if pd.isna(row["dram_bytes"]) else f"{q.size(row['dram_bytes'])} moved"
+
+
 _MODEL = Column("model", lambda r: m.label(r["model"]), numeric=False)
 _DESIGN = Column("design", lambda r: str(r["design"]), numeric=False)
 _COSTS = (
     Column(
         "energy per token",
         _optional("energy_uj", q.energy),
-        lambda r: q.energy_range(r["energy_low_uj"], r["energy_high_uj"]),
+        _range,
         means="typical, low–high",
     ),
     Column("less than FP16", _optional("ratio", q.factor), _ratio_range, means="same memory"),
     Column("time per token", _optional("latency_s", q.duration), lambda r: f"{q.digits(r['tokens_per_s'])} tokens/s"),
-    Column("bound by", lambda r: str(r["bound"]), lambda r: f"{q.share(r['bound_share'])} of time"),
     Column(
-        "memory",
-        _optional("memory_bytes", q.size),
-        lambda r: f"{q.size(r['dram_bytes'])} moved",
-        means="DRAM per token",
+        "bound by",
+        lambda r: "–" if pd.isna(r["bound"]) else str(r["bound"]),
+        lambda r: "" if pd.isna(r["bound"]) else f"{q.share(r['bound_share'])} of time",
+        spare=True,
     ),
-    Column("bits/byte", _optional("bits_per_byte", lambda v: f"{v:.3f}"), means="held-out"),
+    Column("memory", _optional("memory_bytes", q.size), _moved, means="DRAM per token", spare=True),
+    Column("bits/byte", _optional("bits_per_byte", lambda v: f"{v:.3f}"), means="held-out", spare=True),
 )
 TERMINAL = (_MODEL, _DESIGN, *_COSTS)
 COLUMNS = (_MODEL, Column("design", _DESIGN.text, lambda r: str(r["memory_system"]), numeric=False), *_COSTS)
@@ -117,7 +134,10 @@ LIMITS = (
         Column(title, _optional(f"outside_{what}_share", q.share), means=_OUTSIDE)
         for what, title in (("dram", "DRAM traffic"), ("time", "time"), ("energy", "energy"))
     ),
-    *(Column(bound, _optional(f"{bound}_time_share", q.share), means="binds, of the time") for bound in BOUNDS),
+    *(
+        Column(bound, _optional(f"{bound}_time_share", q.share), means="binds, of the time", spare=True)
+        for bound in BOUNDS
+    ),
 )
 """Columns of what is not the binary GEMM, and of what binds."""
 
@@ -125,18 +145,79 @@ ROOFLINE = (
     _MODEL,
     _DESIGN,
     Column("kind", lambda r: str(r["kind"]), numeric=False),
-    Column("unit", lambda r: str(r["unit"]), numeric=False),
+    Column("unit", lambda r: str(r["unit"]), numeric=False, spare=True),
     Column("intensity", _optional("intensity_ops_per_byte", q.digits), means="operations per DRAM byte"),
     Column("attained", _optional("attained_ops_per_s", q.rate)),
-    Column("attainable", _optional("attainable_ops_per_s", q.rate), means="under the roof"),
-    Column("peak", _optional("peak_ops_per_s", q.rate), means="of the unit"),
-    Column("ridge point", _optional("ridge_ops_per_byte", q.digits), means="operations per DRAM byte"),
+    Column("attainable", _optional("attainable_ops_per_s", q.rate), means="under the roof", spare=True),
+    Column("peak", _optional("peak_ops_per_s", q.rate), means="of the unit", spare=True),
+    Column("ridge point", _optional("ridge_ops_per_byte", q.digits), means="operations per DRAM byte", spare=True),
     Column("bound by", lambda r: str(r["bound"]), numeric=False),
 )
 """Columns of a roofline frame with model and role."""
 
-NOT_FOR_GPU = ("less than FP16", "bits/byte")
-"""Titles of columns that say nothing about a GPU row."""
+_NOT_ELSEWHERE = ("less than FP16", "bits/byte")
+ELSEWHERE = (
+    _MODEL,
+    Column("design", _DESIGN.text, lambda r: f"{r['basis']}; {r['memory_system']}", numeric=False),
+    *(column for column in _COSTS if column.title not in _NOT_ELSEWHERE),
+)
+"""Columns of the rows on other memory systems: nothing in them is held against another row."""
+
+
+def main_rows(comparison: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the designs and of the FP16 arrays of equal peak: what is left to :func:`baselines` and
+    :data:`ELSEWHERE` is not among them."""
+    roles = comparison["role"]
+    own = roles.isin(m.PAIR_ROLES) | comparison["of"].isna()
+    return comparison[own & ~roles.isin(m.ELSEWHERE)]
+
+
+def limited_rows(comparison: pd.DataFrame) -> pd.DataFrame:
+    """Rows whose shares and bounds are shown: the main ones and GPUs at their roofline."""
+    return comparison[comparison.index.isin(main_rows(comparison).index) | comparison["role"].eq(m.GPU)]
+
+
+def baselines(comparison: pd.DataFrame) -> pd.DataFrame:
+    """One row per model and one-bit design of ``comparison`` (one phase and batch) that has baselines there: ``model``,
+    ``design``, ``role``, ``energy_*_uj``, and by role of the baseline a mapping of its own row, or ``None``."""
+    rows = comparison.to_dict("records")
+    found = []
+    for row in (r for r in rows if r["role"] == m.ONE_BIT):
+        own = {r["role"]: r for r in rows if r["model"] == row["model"] and str(r["of"]) == row["design"]}
+        if own:
+            found.append(row | own)
+    roles = [role for role in m.TWIN_ROLES.values() if any(role in row for row in found)]
+    frame = pd.DataFrame(found, columns=[*FIELDS, *roles], dtype=object)
+    return frame.where(frame.notna(), None)
+
+
+def baseline_columns(rows: pd.DataFrame, *, times: bool = True) -> tuple[Column, ...]:
+    """Columns of :func:`baselines`: a column for each kind of baseline, never two in one; ``times``: with its time."""
+
+    def over(role: str) -> Show:
+        return lambda row: q.factor(row[role]["over"]) if row[role] else "–"
+
+    def detail(role: str) -> Show:
+        def show(row: Mapping[str, Any]) -> str:
+            own = row[role]
+            if not own:
+                return ""
+            time = f", {q.duration(own['latency_s'])}" if times else ""
+            return q.factor_range(own["over_low"], own["over_high"]) + time
+
+        return show
+
+    own_time = (lambda row: f"{_range(row)}, {q.duration(row['latency_s'])}") if times else _range
+    return (
+        _MODEL,
+        _DESIGN,
+        Column("one bit", _optional("energy_uj", q.energy), own_time, means="per token"),
+        *(
+            Column(role, over(role), detail(role), means="" if "area" in role else "equal peak")
+            for role in m.TWIN_ROLES.values()
+            if role in rows
+        ),
+    )
 
 
 def frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -155,15 +236,42 @@ def cells(comparison: pd.DataFrame, columns: Sequence[Column] = COLUMNS) -> list
     return rows
 
 
-def terminal(comparison: pd.DataFrame, title: str, columns: Sequence[Column] = TERMINAL) -> Table:
-    """A rich table; one-bit rows stand out. Names are shown as they are, never read as markup."""
+def terminal(
+    comparison: pd.DataFrame, title: str, columns: Sequence[Column] = TERMINAL, width: int | None = None
+) -> Table:
+    """A rich table; one-bit rows stand out. Names are shown as they are, never read as markup.
+
+    ``width``: of the terminal. Spare columns are left out from the last one on until the rest fits; a line says so.
+    """
+    kept = list(columns)
+    table = _table(comparison, title, kept)
+    for column in reversed([column for column in columns if column.spare]):
+        if width is None or Measurement.get(_UNBOUNDED, _UNBOUNDED.options, table).maximum <= width:
+            break
+        kept.remove(column)
+        table = _table(comparison, title, kept)
+    if len(kept) < len(columns):
+        left_out = ", ".join(column.title for column in columns if column not in kept)
+        table.caption = Text(f"left out at {width} characters: {left_out}")
+    return table
+
+
+def _table(comparison: pd.DataFrame, title: str, columns: Sequence[Column]) -> Table:
     table = Table(
-        title=Text(title), title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False
-    )
+        title=Text(title), title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False,
+        caption_justify="left", caption_style="dim",
+    )  # fmt: skip
     for column in columns:
-        table.add_column(Text(column.title), justify="right" if column.numeric else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if column.numeric else "left"
+        table.add_column(Text(column.title), justify=justify, overflow="fold", max_width=_WIDEST)
     for role, texts in zip(comparison["role"], cells(comparison, columns), strict=True):
         style = "bold" if role == m.ONE_BIT else ""
         lines = (Text.assemble((t, style), *([("\n" + d, "dim")] if d else [])) for t, d in texts)
         table.add_row(*lines)
     return table
+
+
+_UNBOUNDED = Console(width=10_000)
+"""To measure a table with."""
+_WIDEST = 30
+"""Characters of a column in the terminal, beyond which its text is folded."""

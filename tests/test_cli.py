@@ -198,6 +198,14 @@ class TestDesigns:
         assert "edge-28nm" in result.out
         assert "gpu-h100" in result.out
 
+    def test_one_with_its_baselines(self, xnorscan) -> None:
+        rows = {row["name"]: row for row in xnorscan("designs", "edge-28nm", "--json").json}
+        assert list(rows)[:3] == ["edge-28nm", "edge-28nm/fp16", "edge-28nm/w8a8"]
+        assert rows["edge-28nm/fp16"]["peak_gmac_per_s"] == rows["edge-28nm"]["peak_gmac_per_s"]
+        assert rows["edge-28nm/fp16-area"]["array_mm2"] <= rows["edge-28nm"]["array_mm2"]
+        assert rows["edge-28nm"]["array_mm2_low"] < rows["edge-28nm"]["array_mm2_high"]
+        assert "array_mm2" not in xnorscan("designs", "up5k", "--json").json[0]
+
     def test_json(self, xnorscan) -> None:
         from xnorscan.designs.design import preset_names
 
@@ -309,6 +317,14 @@ class TestCost:
         message = "edge-28nm asks for more than fits on chip: states of scan need 40960.0 KiB, state_memory_kib is 1024"
         assert refused("cost", "bi-mamba-2.7b", "--design", mine) == message
 
+    def test_every_baseline(self, xnorscan) -> None:
+        names = ("fp16", "w8a8", "w4a16", "fp16-area", "w8a8-area", "w4a16-area")
+        options = [word for name in (*names, "gpu-a100/achieved") for word in ("--baseline", name)]
+        rows = xnorscan("cost", "tiny", *options, "--json").json
+        assert {row["design"] for row in rows} == {
+            "edge-28nm", *(f"edge-28nm/{name}" for name in names), "gpu-a100/achieved",
+        }  # fmt: skip
+
     def test_fp16_beside_a_gpu(self, xnorscan) -> None:
         rows = xnorscan("cost", "tiny", "--baseline", "fp16", "--baseline", "gpu-h100", "--json").json
         assert {row["design"] for row in rows} == {"edge-28nm", "edge-28nm/fp16", "gpu-h100"}
@@ -359,6 +375,12 @@ class TestCost:
             (("tiny", "--design", "edge"), "no design 'edge'"),
             (("tiny", "--design", "missing.yaml"), "missing.yaml: No such file or directory"),
             (("tiny", "--baseline", "gpu"), "no design 'gpu'"),
+            (
+                ("tiny", "--design", "up5k", "--baseline", "fp16-area"),
+                "up5k: ice40up has no areas of cells, so equal area is not known there; compare at equal throughput",
+            ),
+            (("tiny", "--design", "edge-28nm/achieved"), "edge-28nm is of kind one_bit: only a gpu is known at what"),
+            (("tiny", "--design", "gpu-h100/w8a8"), "gpu-h100 is of kind gpu: only a one_bit design has baselines"),
             (("tiny", "--batch", 2**40), "batch × length is 1125899906842624 tokens, it must be at most 2147483648"),
             (
                 ("fbi-llm-7b", "--phase", "prefill", "--length", 2**30),
@@ -637,6 +659,16 @@ class TestCompare:
         rows = xnorscan(*self.ARGUMENTS, "--phase", "prefill", "-o", tmp_path, "--json").json
         assert {row["model"] for row in rows} == {"bi-mamba-780m"}
         assert {row["design"] for row in rows} == {"edge-28nm", "edge-28nm/fp16"}
+
+    def test_this_machine(self, xnorscan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        from xnorscan.energy_models import cpu
+
+        monkeypatch.setattr(cpu, "STREAM_MIB", 4)
+        monkeypatch.setattr(cpu, "STREAM_SECONDS", 0.0)
+        rows = xnorscan(*self.ARGUMENTS, "--measure-cpu", "-o", tmp_path, "--json").json
+        (row,) = (row for row in rows if row["design"] == "cpu")
+        assert row["latency_s"] > 0
+        assert "energy" in row["basis"]
 
     def test_several_batches(self, xnorscan, tmp_path: Path) -> None:
         rows = xnorscan(*self.ARGUMENTS, "--batch", "4,1", "-o", tmp_path, "--json").json

@@ -13,6 +13,7 @@ from xnorscan.designs.design import (
     Fp16ArrayDesign,
     GpuDesign,
     OneBitDesign,
+    QuantizedArrayDesign,
     equal_throughput_baseline,
     load_design,
     load_designs,
@@ -83,8 +84,8 @@ def test_dram_may_be_absent(tmp_path: Path) -> None:
         ({"activations": "both"}, "activations: Input should be 'serial' or 'parallel', got 'both'"),
         ({"dram": "{kind: core, bandwidth_gb_per_s: 1}"}, "dram.kind: Input should be 'ddr3'"),
         ({"dram": "{kind: ddr4}"}, "dram.bandwidth_gb_per_s: Field required"),
-        ({"kind": None}, "kind is None, it must be one of one_bit, fp16_array, gpu"),
-        ({"kind": "npu"}, "kind is 'npu', it must be one of one_bit, fp16_array, gpu"),
+        ({"kind": None}, "kind is None, it must be one of one_bit, fp16_array, quantized_array, gpu"),
+        ({"kind": "npu"}, "kind is 'npu', it must be one of one_bit, fp16_array, quantized_array, gpu"),
         ({"kind": "[a]"}, "kind is ['a'], it must be one of"),
         ({"name": "a b"}, "name: String should match pattern"),
     ],
@@ -148,8 +149,40 @@ def test_baseline_by_name() -> None:
     assert isinstance(twin, Fp16ArrayDesign)
     assert twin.dram == load_design("edge-28nm").dram
     for name in ("gpu-h100/fp16", "edge-28nm/fp16/fp16"):
-        with pytest.raises(ValueError, match="only a one_bit design has an FP16 baseline"):
+        with pytest.raises(ValueError, match="only a one_bit design has baselines"):
             load_design(name)
+
+
+def test_quantized_baselines_by_name() -> None:
+    int8, int4 = load_design("edge-28nm/w8a8"), load_design("edge-28nm/w4a16")
+    assert isinstance(int8, QuantizedArrayDesign)
+    assert isinstance(int4, QuantizedArrayDesign)
+    assert (int8.arithmetic, int8.weight_bits, int8.activation_bits, int8.group_size) == ("int8", 8, 8, None)
+    assert (int4.arithmetic, int4.weight_bits, int4.activation_bits, int4.group_size) == ("fp16", 4, 16, 128)
+    assert [d.name for d in load_designs(["edge-28nm"], ["w4a16", "w8a8"])] == [
+        "edge-28nm/w4a16", "edge-28nm/w8a8", "edge-28nm",
+    ]  # fmt: skip
+
+
+def test_a_quantized_array_can_be_a_file(tmp_path: Path) -> None:
+    own = {"kind": "quantized_array", "activations": None, "arithmetic": "fp16", "weight_bits": 8}
+    design = load_design(written(tmp_path, **own))
+    assert isinstance(design, QuantizedArrayDesign)
+    assert (design.group_size, design.fp16_lanes, design.peak_macs_per_cycle) == (None, 16, 128)
+    fault = "group_size: int8 products are accumulated over all inputs of an output; leave group_size out, got 128"
+    with pytest.raises(ValueError, match=re.escape(fault)):
+        load_design(written(tmp_path, **(own | {"arithmetic": "int8", "group_size": 128})))
+    with pytest.raises(ValueError, match="weight_bits: Input should be 4 or 8, got 3"):
+        load_design(written(tmp_path, **(own | {"weight_bits": 3})))
+
+
+def test_a_gpu_as_it_is_used_by_name() -> None:
+    peak, used = load_design("gpu-h100"), load_design("gpu-h100/achieved")
+    assert isinstance(used, GpuDesign)
+    assert used.model_copy(update={"name": peak.name, "description": peak.description, "utilization": "peak"}) == peak
+    assert (used.utilization, used.description) == ("achieved", "gpu-h100 as real kernels use it")
+    with pytest.raises(ValueError, match="edge-28nm is of kind one_bit: only a gpu is known at what is achieved"):
+        load_design("edge-28nm/achieved")
 
 
 def test_gpu_peak_is_the_published_one() -> None:

@@ -7,8 +7,11 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from xnorscan.energy_models.cpu import Measured
 from xnorscan.reports import compare as module
 from xnorscan.reports.compare import CompareResult, compare
+from xnorscan.reports.cpu import CpuRun
+from xnorscan.reports.subjects import Subject
 from xnorscan.traces.parquet import read_trace
 
 
@@ -58,7 +61,8 @@ def test_the_files_hold_the_comparison(finished: tuple[CompareResult, str]) -> N
     assert parquet["energy_uj"].tolist() == result.comparison["energy_uj"].tolist()
     assert csv["energy_uj"].to_numpy() == pytest.approx(result.comparison["energy_uj"].to_numpy(float), rel=1e-8)
     assert set(parquet["phase"]) == {"decode", "prefill"}
-    assert set(parquet["design"]) == {"edge-28nm", "edge-28nm/fp16", "gpu-h100"}
+    baselines = {f"edge-28nm/{name}" for name in ("fp16", "fp16-area", "w8a8", "w4a16")}
+    assert set(parquet["design"]) == {"edge-28nm", *baselines, "gpu-h100", "gpu-h100/achieved"}
 
 
 def test_the_traces_can_be_read(finished: tuple[CompareResult, str]) -> None:
@@ -74,7 +78,8 @@ def test_the_terminal_and_the_page_say_the_same_first(finished: tuple[CompareRes
     assert result.headline.startswith(f"{ratio:.1f}× less energy per token.")
     assert f"{ratio:.1f}× less energy per token" in printed
     assert f"{ratio:.1f}× less energy per token than FP16" in html
-    assert "GPU, another memory system: board power × roofline time" in printed
+    assert "Other memory systems: not to be held against the rows above" in printed
+    assert "Energy of each baseline over the one-bit design's, on its memory system" in printed
     assert f"report: {result.directory / 'report.html'}" in printed.replace("\n", "")
 
 
@@ -106,7 +111,7 @@ def test_a_wrong_date_is_refused(date: str, tmp_path: Path, monkeypatch: pytest.
 def test_a_failure_leaves_nothing_and_spares_the_older_report(
     at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError("disk full")
 
     older = tmp_path / "report"
@@ -215,7 +220,7 @@ def test_a_design_of_ones_own_gets_its_twin(tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"
     own.write_text(text.replace("name: edge-28nm", "name: own"))
     result, _ = run(tmp_path / "report", designs=[str(own)])
-    assert set(result.comparison["design"]) == {"own", "own/fp16", "gpu-h100"}
+    assert {"own", "own/fp16", "own/w8a8", "gpu-h100"} < set(result.comparison["design"])
     assert result.comparison["ratio"].notna().sum() == 2
 
 
@@ -231,6 +236,37 @@ def test_the_shipped_model_runs_and_is_shown_where_it_fits(tmp_path: Path) -> No
     assert "its FP16 twin does not and moves " in html
     assert (tmp_path / "report" / "figures" / "energy-tiny.png").exists()
     assert "tiny left out: up5k/fp16 has no dram" in printed
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_baselines_that_an_fpga_cannot_have_are_left_out_and_named(tmp_path: Path) -> None:
+    options = {"designs": ["ecp5-85-ddr3"], "baselines": ["fp16-area", "w4a16", "gpu-a100/achieved"]}
+    result, printed = run(tmp_path / "report", **options)
+    assert set(result.comparison["design"]) == {"ecp5-85-ddr3", "ecp5-85-ddr3/w4a16", "gpu-a100/achieved"}
+    assert "ecp5-85-ddr3/fp16-area left out: its technology has no areas of cells." in printed
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_the_machine_at_hand_is_measured_where_it_is_asked_for(
+    finished: tuple[CompareResult, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "cpu" not in set(finished[0].comparison["design"])
+    seen: list[str] = []
+
+    def measured(subject: Subject) -> dict[str, CpuRun]:
+        seen.append(subject.model)
+        return {"decode": CpuRun(Measured(0.25, None, "no energy, nothing is there"), "a way", "a machine")}
+
+    monkeypatch.setattr(module, "measure_cpu", measured)
+    result, printed = run(tmp_path / "report", cpu=True)
+    assert seen == ["bi-mamba-780m"]
+    cpu = result.comparison[result.comparison["design"] == "cpu"].iloc[0]
+    assert pd.isna(cpu["energy_uj"])
+    assert cpu["latency_s"] == 0.25
+    assert "no energy" in printed
+    html = (tmp_path / "report" / "report.html").read_text("utf-8")
+    assert "measured: a way; no energy, nothing is there; a machine" in html
+    assert "xnorscan compare bi-mamba-780m --measure-cpu -o report" in html
 
 
 def test_batches_stand_in_the_tables_the_files_and_a_figure(tmp_path: Path) -> None:

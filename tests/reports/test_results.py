@@ -4,10 +4,16 @@ import pandas as pd
 import pytest
 
 from xnorscan.designs.design import load_design
+from xnorscan.energy_models.asic_area import ALL_TWINS
 from xnorscan.energy_models.cost import cost
+from xnorscan.energy_models.cpu import Measured
 from xnorscan.models.precision import Precision
+from xnorscan.reports import quantities as q
+from xnorscan.reports.cpu import CpuRun
 from xnorscan.reports.results import Results, memory_system, results, role, sources, tokens
+from xnorscan.reports.story import page
 from xnorscan.reports.subjects import subject
+from xnorscan.reports.tables import baseline_columns, baselines, cells, limited_rows, main_rows, terminal
 
 
 def row(found: Results, model: str, design: str, phase: str = "decode") -> pd.Series:
@@ -72,6 +78,97 @@ def test_memory_systems_are_named_so_that_equal_names_are_equal_memories() -> No
 
 def test_roles() -> None:
     assert [role(load_design(n)) for n in ("up5k", "up5k/fp16", "gpu-h100")] == ["one-bit", "FP16", "GPU"]
+
+
+def test_roles_of_the_baselines() -> None:
+    names = ["edge-28nm/fp16-area", "edge-28nm/w8a8", "edge-28nm/w4a16", "edge-28nm/w4a16-area", "gpu-h100/achieved"]
+    assert [role(load_design(n, ALL_TWINS)) for n in names] == [
+        "FP16, equal area", "W8A8", "W4A16", "W4A16, equal area", "GPU as used",
+    ]  # fmt: skip
+    own = load_design("edge-28nm/w8a8").model_copy(update={"name": "mine"})
+    assert role(own) == "W8A8"
+
+
+BASELINES = ("fp16", "fp16-area", "w8a8", "w4a16")
+
+
+@pytest.fixture(scope="module")
+def beside() -> Results:
+    names = [*(f"edge-28nm/{each}" for each in BASELINES), "edge-28nm", "gpu-h100", "gpu-h100/achieved"]
+    chosen = subject("bi-mamba-780m", precision=Precision())
+    measured = CpuRun(Measured(0.5, 20.0, "energy by RAPL of 1 package"), "a way", "a machine", 1e9)
+    designs = [load_design(name, ALL_TWINS) for name in names]
+    return results([(chosen, designs)], "decode", left_out=["One thing."], cpu={"bi-mamba-780m": {"decode": measured}})
+
+
+def test_every_baseline_on_the_same_memory_is_set_against_its_own_design(beside: Results) -> None:
+    rows = beside.comparison[beside.comparison["phase"] == "decode"].set_index("design")
+    own, names = rows.loc["edge-28nm"], [f"edge-28nm/{each}" for each in BASELINES]
+    for name in names:
+        each = rows.loc[name]
+        assert each["of"] == "edge-28nm"
+        assert each["memory_system"] == own["memory_system"]
+        assert each["over"] == pytest.approx(each["energy_uj"] / own["energy_uj"])
+        assert each["over_low"] <= each["over"] <= each["over_high"]
+    assert rows.loc[names[0], "over"] == pytest.approx(own["ratio"])
+    for name in ("edge-28nm", "gpu-h100", "gpu-h100/achieved", "cpu"):
+        assert rows.loc[name, ["of", "over", "over_low", "over_high"]].isna().all()
+    assert rows.loc["edge-28nm/w4a16", "memory_bytes"] < rows.loc["edge-28nm/w8a8", "memory_bytes"]
+    assert rows.loc["edge-28nm/w8a8", "memory_bytes"] < rows.loc["edge-28nm/fp16", "memory_bytes"]
+
+
+def test_what_was_measured_is_a_row_that_says_how(beside: Results) -> None:
+    cpu = row(beside, "bi-mamba-780m", "cpu")
+    assert (cpu["energy_uj"], cpu["energy_low_uj"], cpu["energy_high_uj"]) == (20e6, 20e6, 20e6)
+    assert (cpu["latency_s"], cpu["tokens_per_s"], cpu["dram_bytes"]) == (0.5, 2.0, 1e9)
+    assert (cpu["basis"], cpu["memory_system"]) == ("measured: a way; energy by RAPL of 1 package", "a machine")
+    assert cpu["role"] == "CPU"
+    assert len(beside.comparison[beside.comparison["design"] == "cpu"]) == 1
+    assert list(beside.left_out) == ["One thing."]
+
+
+def test_columns_of_baselines_are_never_mixed(beside: Results) -> None:
+    rows = beside.comparison[beside.comparison["phase"] == "decode"]
+    table = baselines(rows)
+    columns = baseline_columns(table)
+    assert [column.title for column in columns] == [
+        "model", "design", "one bit", "FP16", "FP16, equal area", "W8A8", "W4A16",
+    ]  # fmt: skip
+    assert len(table) == 1
+    (texts,) = cells(table, columns)
+    over = rows.set_index("design")["over"]
+    for name, (text, detail) in zip(BASELINES, texts[3:], strict=True):
+        assert text == q.factor(over[f"edge-28nm/{name}"])
+        assert detail.endswith(" ms")
+    assert not cells(table, baseline_columns(table, times=False))[0][3][1].endswith("ms")
+    assert main_rows(rows)["design"].tolist() == ["edge-28nm/fp16", "edge-28nm"]
+    assert limited_rows(rows)["design"].tolist() == ["edge-28nm/fp16", "edge-28nm", "gpu-h100"]
+
+
+def test_a_design_without_baselines_has_no_row_among_them(beside: Results) -> None:
+    rows = beside.comparison[beside.comparison["design"].isin(["edge-28nm", "gpu-h100"])]
+    assert baselines(rows).empty
+
+
+def test_a_narrow_terminal_loses_spare_columns_and_says_so(beside: Results) -> None:
+    rows = main_rows(beside.comparison[beside.comparison["phase"] == "decode"])
+    narrow, wide = (terminal(rows, "title", width=width) for width in (80, 200))
+    assert [str(column.header) for column in narrow.columns] == [
+        "model", "design", "energy per token", "less than FP16", "time per token",
+    ]  # fmt: skip
+    assert str(narrow.caption) == "left out at 80 characters: bound by, memory, bits/byte"
+    assert wide.caption is None
+    assert len(wide.columns) == 8
+
+
+def test_the_page_has_a_section_for_each_kind_of_baseline(beside: Results) -> None:
+    made = page(beside, {}, "xnorscan compare", [])
+    titles = [section.title for section in made.sections]
+    assert titles[:3] == [
+        "The comparison: decode, batch 1", "Other baselines on the same memory system", "Other memory systems",
+    ]  # fmt: skip
+    assert [note.partition(":")[0] for note in made.sections[1].notes] == ["FP16, equal area", "W8A8", "W4A16"]
+    assert [note.partition(":")[0] for note in made.sections[2].notes] == ["GPU", "GPU as used", "CPU"]
 
 
 def test_every_source_has_a_kind_and_a_text(found: Results) -> None:
