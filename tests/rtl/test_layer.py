@@ -365,4 +365,4 @@ def test_activations_are_cut_into_words():
 
 def test_latency_and_interval():
     layer = FbiLinear(ENGINES["parallel pow2"])
-    assert (layer.latency, layer.interval) == (8, 1)
+    assert (layer.latency, layer.interval) == (9, 1)

@@ -16,7 +16,7 @@ QUICK = ("xor_popcount", "signed_sum", "accumulator serial", "accumulator parall
 
 @pytest.mark.parametrize("name", QUICK)
 def test_no_fault_survives(name):
-    outcome = run_mutants(PRIMITIVES[name], mutants=25, cycles=400)
+    outcome = run_mutants(PRIMITIVES[name], mutants=25, cycles=1000)
     assert outcome.survived == ()
     assert outcome.killed >= 10
     assert outcome.killed + outcome.equivalent + outcome.alike == outcome.mutants == 25
