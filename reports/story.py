@@ -227,7 +227,7 @@ def _certainty(results: Results, rows: pd.DataFrame) -> Card:
         number=q.energy_range(row["energy_low_uj"], row["energy_high_uj"]),
         what=f"around {q.energy(row['energy_uj'])} per token",
         why=f"{m.label(row['model'])} on {row['design']}: the range of {len(figures_used)} sourced figures, {kinds}."
-        f"{rests} Cycles are a closed form, not yet held against RTL.",
+        f"{rests} The array's cycles are those of its RTL, of the other units stated ones.",
     )
 
 
