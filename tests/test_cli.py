@@ -305,7 +305,7 @@ class TestCost:
         assert head["intensity_ops_per_byte"] < head["ridge_ops_per_byte"]
         assert head["attained_ops_per_s"] <= head["peak_ops_per_s"]
         out = xnorscan("cost", "bi-mamba-2.7b").out
-        for words in ("ops per DRAM byte", "ridge point", "outside the binary GEMM", "activations", "gated_rmsnorm"):
+        for words in ("ops/DRAM byte", "ridge point", "outside the binary GEMM", "activations", "gated_rmsnorm"):
             assert words in out
 
     def test_state_that_must_stay_and_does_not_fit_is_refused(self, refused, tmp_path: Path) -> None:
