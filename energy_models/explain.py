@@ -27,7 +27,7 @@ from .energy import COMPONENTS, memory_accesses, on_chip_kib, unit_actions
 from .gpu import gpu_compute_cycles
 from .ops import Ops
 from .summary import energy_ratio
-from .technology import _SAME_LUT, Action, Figure, Technology, dram_figures, gpu_figures, load_technology
+from .technology import SAME_LUT, Action, Figure, Technology, dram_figures, gpu_figures, load_technology
 from .traffic import Traffic, place, traffic
 from .units import SCAN, VECTOR
 from .work import scan_work, vector_work, vector_work_of
@@ -236,7 +236,7 @@ def _row(table: str, name: str, figures: Mapping[str, Figure]) -> TableRow:
 def _action_row(table: str, technology: Technology, action: Action) -> TableRow:
     """The row of an action, or of the gate whose LUT does it too: see :meth:`Technology.action`."""
     figures = technology.figures
-    return _row(table, action if action in figures else _SAME_LUT[action], figures)
+    return _row(table, action if action in figures else SAME_LUT[action], figures)
 
 
 def _sram_terms(moved: Traffic, design: ArrayDesign, technology: Technology) -> Iterator[EnergyTerm]:

@@ -43,7 +43,9 @@ Device = Literal[
 Price = npt.NDArray[np.float64]
 """[3]: low, typical, high."""
 
-_SAME_LUT: dict[Action, Action] = {"half_adder": "full_adder", "and2": "xnor", "mux2": "xnor"}
+SAME_LUT: dict[Action, Action] = {"half_adder": "full_adder", "and2": "xnor", "mux2": "xnor"}
+"""Of an FPGA, whose table may leave a gate out: the gate that takes the same LUT, and so has its price."""
+
 _TABLES = Path(__file__).parent / "technologies"
 _Model = TypeVar("_Model")
 
@@ -182,8 +184,8 @@ class Technology(_Value):
         """pJ per action. Where the table lacks a gate, it is a LUT: a half adder costs what a full adder does, an AND
         and a multiplexer what an XNOR does. Raises ``ValueError`` for a multiplier that the table does not have."""
         figure: Figure | None = getattr(self, action)
-        if figure is None and action in _SAME_LUT:
-            figure = getattr(self, _SAME_LUT[action])
+        if figure is None and action in SAME_LUT:
+            figure = getattr(self, SAME_LUT[action])
         if figure is None:
             raise ValueError(f"{self.name} has no {action}; it is built of gates there")
         return figure.price

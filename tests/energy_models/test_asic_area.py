@@ -26,7 +26,7 @@ from xnorscan.energy_models.asic_area import (
     with_baselines,
 )
 from xnorscan.energy_models.cost import cost
-from xnorscan.energy_models.gates import CELLS, area_um2, element
+from xnorscan.energy_models.gates import CELLS, Gates, area_um2, element
 from xnorscan.energy_models.technology import load_technology
 
 ARRAYS = ("edge-28nm", "datacenter-7nm")
@@ -37,8 +37,8 @@ SAME = (
 )  # fmt: skip
 
 
-def gates(lane: object) -> dict[str, float]:
-    return {cell: float(lane[cell]) for cell in CELLS}  # type: ignore[index]
+def gates(lane: Gates) -> dict[str, float]:
+    return {cell: float(lane[cell]) for cell in CELLS}
 
 
 def test_lanes_by_hand() -> None:

@@ -207,4 +207,4 @@ def test_a_space_is_of_one_bit_designs() -> None:
     with pytest.raises(ValueError, match="no design is given; a space needs at least one"):
         Space.of([])
     with pytest.raises(ValueError, match=r"gpu-a100 is of kind gpu; a space has one_bit designs only"):
-        Space.of([load_design("gpu-a100")])  # type: ignore[list-item]
+        Space.of([load_design("gpu-a100")])  # type: ignore[list-item]  # the point of the test
