@@ -101,7 +101,7 @@ def _drain_ff(core: CoreSizes) -> Ints:
     # valid and filled; nobody asks whether a FIFO is full, nor for the mark that leaves any but the last
     fifo = 2 + bit_length(core.capacity) + 2 * bit_length(core.capacity - 1)
     marks = 2 * (core.array_latency - 3)
-    control = core.height_bits + bit_length(core.capacity) + 1
+    control = core.height_bits + bit_length(core.capacity) + 2
     return row * (trees.words + 1) + 1 + core.blocks * fifo + marks + 2 * control
 
 

@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 
 from .carry_ecp5 import HALVES_MAX, add_half, add_sums, slot_half
 from .config import Tech
-from .delay import DelayLine
+from .stages import delayed
 
 
 class Adders(wiring.Component):
@@ -64,7 +64,7 @@ class Adders(wiring.Component):
     def _add(self, m: Module) -> list[Any]:
         carries = [0] * self.count
         if self.carry_delay is not None:
-            carries = _delayed(m, self.i_carries ^ self.i_carry_flips, self.carry_delay)
+            carries = delayed(m, self.i_carries ^ self.i_carry_flips, self.carry_delay, name="carries")
         addends = [self.i_words.word_select(index, self.width) for index in range(self.operands * self.count)]
         if self.flips:
             addends = [word ^ flip.replicate(self.width) for word, flip in zip(addends, self.i_flips, strict=True)]
@@ -74,7 +74,7 @@ class Adders(wiring.Component):
         """The XORs are left to the carry chains, so a carry waits as the two bits that it is the XOR of."""
         carries: list[tuple[Any, ...]] = [()] * self.count
         if self.carry_delay is not None:
-            waited = _delayed(m, Cat(self.i_carries, self.i_carry_flips), self.carry_delay)
+            waited = delayed(m, Cat(self.i_carries, self.i_carry_flips), self.carry_delay, name="carries")
             carries = [(waited[n], waited[n + self.count]) for n in range(self.count)]
         addends = [self._pins(index) for index in range(self.operands * self.count)]
         halves = [
@@ -103,9 +103,3 @@ def connect_levels(m: Module, levels: Sequence[Adders], levels_per_stage: int) -
         if number < len(levels):
             m.d.comb += levels[number].i_words.eq(sums)
     return sums
-
-
-def _delayed(m: Module, value: Any, cycles: int) -> Any:
-    m.submodules.carries = delay = DelayLine(len(value), cycles)
-    m.d.comb += delay.i.eq(value)
-    return delay.o

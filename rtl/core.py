@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 from ..designs.pipeline import core_latency
 from .array import SystolicArray, raw_row
 from .config import CoreConfig
+from .counting import moved
 from .delay import DelayLine
 from .memory import BankedRam
 from .pass_control import PassControl
@@ -176,7 +177,7 @@ class ArrayCore(wiring.Component):
         steps = sequencer.o
         entered = steps.valid & steps.ready & steps.payload.bit
         left = self.o.valid & self.o.ready & self.o.payload.last
-        m.d.sync += inside.eq(inside + entered - left)
+        m.d.sync += inside.eq(moved(inside, up=entered, down=left))
         with m.If(start):
             m.d.sync += self.o_busy.eq(1)
         with m.Elif(left & (inside == 1) & ~sequencer.o_busy):

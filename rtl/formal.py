@@ -109,7 +109,7 @@ def _pass_control(rows: int, capacity: int) -> Proof:
         "room is counted exactly and never overrun; both streams advance together",
         lambda: PassControl(rows, capacity),
         lambda h: pass_control(h, rows, capacity),
-        lambda dut: {"free": capacity.bit_length()},
+        lambda dut: {"free": capacity.bit_length(), "roomy": 1},
         rows + 2,
     )
 

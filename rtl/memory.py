@@ -6,16 +6,15 @@ reader that waits keeps its words without a FIFO.
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Signal, Value
+from amaranth import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..designs.pipeline import ADDRESS_WIRE_LATENCY, MEMORY_LATENCY, WORD_WIRE_LATENCY
 from .config import Tech
-from .delay import DelayLine
 from .ebr import DEEPEST, Access, add_ebr, add_spram
-from .stages import registered
+from .stages import delayed, registered
 
 _ECP5_DISTRIBUTED_WORDS = 64
 """Up to this depth a memory of the ECP5 lies in LUTs: a block RAM has 512 words, however few are used."""
@@ -127,38 +126,34 @@ class BankedRam(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         self._write(m)
-        address, words = self.i_address, []
+        address, own, words = self.i_address, self._address_wire, []
         if self._is_spread:
-            address = registered(m, address, "address")
+            address, own = registered(m, address, "address"), own - 1
         for index, bank in enumerate(self._banks):
             m.submodules[f"bank_{index}"] = bank
             m.d.comb += [
                 bank.i_enable.eq(self.i_enable),
-                bank.i_address.eq(_wired(m, address, max(0, self._address_wire - 1), f"address_{index}")),
+                bank.i_address.eq(delayed(m, address, own, name=f"address_{index}")),
             ]
-            words.append(_wired(m, bank.o, self._word_wire, f"word_{index}"))
+            words.append(delayed(m, bank.o, self._word_wire, name=f"word_{index}"))
         m.d.comb += self.o.eq(Cat(words))
         return m
 
     def _write(self, m: Module) -> None:
-        """To each bank: its enable, decoded at once; to each group of banks: address and data. All equally late."""
+        """To each bank: its enable, decoded at once; to each group of banks: address and data. All equally late.
+
+        Each wire is a module of its own, or synthesis would make one register of all.
+        """
         size, cycles = (_BANKS_PER_GROUP, 3) if self._is_spread else (len(self._banks), 1)
         write = self.i_write
         for index, bank in enumerate(self._banks):
             if index % size == 0:
-                address = _wired(m, write.address, cycles, f"write_address_{index // size}")
-                word = _wired(m, write.data, cycles, f"write_data_{index // size}")
+                address = delayed(m, write.address, cycles, name=f"write_address_{index // size}")
+                word = delayed(m, write.data, cycles, name=f"write_data_{index // size}")
             enable = Signal(name=f"enable_{index}")
             m.d.sync += enable.eq(write.enable & (write.bank == index))
             m.d.comb += [
-                bank.i_write.enable.eq(_wired(m, enable, cycles - 1, f"write_enable_{index}")),
+                bank.i_write.enable.eq(delayed(m, enable, cycles - 1, name=f"write_enable_{index}")),
                 bank.i_write.address.eq(address),
                 bank.i_write.data.eq(word),
             ]
-
-
-def _wired(m: Module, value: Value, cycles: int, name: str) -> Value:
-    """``value`` at the other end of a wire; a module of its own, or synthesis would make one register of all."""
-    m.submodules[name] = line = DelayLine(len(value), cycles)
-    m.d.comb += line.i.eq(value)
-    return line.o

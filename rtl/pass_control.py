@@ -6,6 +6,8 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from .counting import minus_one, plus_one
+
 _UNCOUNTED = 2
 """Rows that may be on their way without having been taken off the room behind the array."""
 
@@ -18,8 +20,9 @@ class PassControl(wiring.Component):
 
     - rows: the rows of a pass leave one a cycle from the cycle after its last step on, and the pass behind it may end
       when at most one of them is left;
-    - capacity: ``free`` counts rows that fit behind the array. A row is taken off it as it leaves, so up to two rows
-      of earlier passes are not counted yet when the register decides for a pass of up to ``rows``.
+    - capacity: ``free`` counts rows that fit behind the array, ``roomy`` says that they are enough. A row is taken off
+      as it leaves, so up to two rows of earlier passes are not counted yet when the register decides for a pass of up
+      to ``rows``.
 
     Members:
         ``i_activations``, ``i_weights``: In, 1 bit, ``valid`` of the streams; ``i_last``: In, 1 bit, ``i_height``:
@@ -62,6 +65,7 @@ class PassControl(wiring.Component):
         rows_left = Signal(range(self._rows + 1))
         rows_left_next = Signal(range(self._rows + 1))
         free = Signal(range(self._capacity + 1), init=self._capacity)
+        roomy = Signal(init=1)
         may_end = Signal()
         allowed = Signal()
         m.d.comb += [
@@ -75,13 +79,11 @@ class PassControl(wiring.Component):
         with m.If(self.o_step & self.i_last):
             m.d.comb += rows_left_next.eq(self.i_height)
         with m.Else():
-            m.d.comb += rows_left_next.eq(Mux(self.o_row, rows_left - 1, 0))
-        m.d.sync += [
-            rows_left.eq(rows_left_next),
-            may_end.eq((rows_left_next <= 1) & (free >= self._rows + _UNCOUNTED)),
-        ]
+            m.d.comb += rows_left_next.eq(Mux(self.o_row, minus_one(rows_left), 0))
+        m.d.sync += [rows_left.eq(rows_left_next), may_end.eq(~rows_left_next[1:].any() & roomy)]
+        least = self._rows + _UNCOUNTED
         with m.If(self.i_freed & ~self.o_row):
-            m.d.sync += free.eq(free + 1)
+            m.d.sync += [free.eq(plus_one(free)), roomy.eq(roomy | (free == least - 1))]
         with m.Elif(self.o_row & ~self.i_freed):
-            m.d.sync += free.eq(free - 1)
+            m.d.sync += [free.eq(minus_one(free)), roomy.eq(roomy & (free != least))]
         return m

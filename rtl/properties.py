@@ -185,6 +185,7 @@ def pass_control(h: Harness, rows: int, capacity: int) -> None:
     h.claim(dut.o_step == (dut.i_activations & dut.o_activations))
     h.claim(dut.o_step == (dut.i_weights & dut.o_weights))
     h.claim(h.inner["free"] == capacity - kept)
+    h.claim(h.inner["roomy"] == (kept <= capacity - rows - 2))
 
 
 def accumulator(h: Harness, config: ArrayConfig) -> None:

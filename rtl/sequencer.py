@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..designs.design import ACTIVATION_BITS
 from .config import CoreConfig
+from .counting import minus_one, moved, plus_one
 from .settings import PLANES_LIMIT, TILES_BITS
 
 
@@ -105,7 +106,7 @@ class Sequencer(wiring.Component):
             layer_done.eq(pace.step & layer_ends),
             take.eq((full[1:].any() | (full[0] & ~taken)) & (self.i_start | waiting | (tile_done & ~layer_done))),
         ]
-        m.d.sync += [taken.eq(take), full.eq(full + self.i_slot_full - taken)]
+        m.d.sync += [taken.eq(take), full.eq(moved(full, up=self.i_slot_full, down=taken))]
         with m.If(take):
             m.d.sync += self.o.valid.eq(1)
         with m.Elif(tile_done):
@@ -181,14 +182,14 @@ def _count(m: Module, name: str, turns: Value, pace: _Pace, inner: Value) -> _Lo
     with m.If(pace.begin | (pace.step & ends)):
         m.d.sync += [left.eq(turns), last.eq(turns == 1)]
     with m.Elif(pace.step & inner):
-        m.d.sync += [left.eq(left - 1), last.eq(left == 2)]
+        m.d.sync += [left.eq(minus_one(left)), last.eq(left == 2)]
     return _Loop(last, ends)
 
 
 def _follow(m: Module, address: Value, pace: _Pace, *, again: Value, on: Value, reset: Value) -> None:
     """Count steps: at ``again`` back to the base, at ``on`` make the next address the base, at ``reset`` back to 0."""
     base, following = Signal.like(address, name="base"), Signal.like(address, name="following")
-    m.d.comb += following.eq(address + 1)
+    m.d.comb += following.eq(plus_one(address))
     with m.If(pace.begin | (pace.step & reset)):
         m.d.sync += [address.eq(0), base.eq(0)]
     with m.Elif(pace.step):

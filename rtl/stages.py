@@ -17,10 +17,13 @@ def registered(m: Module, value: Any, name: str | None = None) -> Any:
     return register
 
 
-def delayed(m: Module, value: Any, cycles: int, init: object = None) -> Any:
-    """``value`` after ``cycles`` cycles; reset to ``init`` if that is given."""
+def delayed(m: Module, value: Any, cycles: int, init: object = None, name: str | None = None) -> Any:
+    """``value`` after ``cycles`` cycles, in a module of its own; reset to ``init`` if that is given."""
     line = DelayLine(value.shape(), cycles, init)
-    m.submodules += line
+    if name is None:
+        m.submodules += line
+    else:
+        m.submodules[name] = line
     m.d.comb += line.i.eq(value)
     return line.o
 

@@ -9,6 +9,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .config import Tech
+from .counting import minus_one, plus_one
 
 
 class SkidBuffer(wiring.Component):
@@ -107,7 +108,7 @@ class StreamFifo(wiring.Component):
         return m
 
     def _next(self, address: Value) -> Value:
-        return Mux(address == self._depth - 1, 0, address + 1)
+        return Mux(address == self._depth - 1, 0, plus_one(address))
 
     def _count(self, address: Signal, put: Signal, taken: Signal, filled: Signal, full: Signal) -> Module:
         """Where to read and how much is left; ``filled`` and ``full``, which decide for every bit, in registers.
@@ -120,9 +121,9 @@ class StreamFifo(wiring.Component):
         get = Signal()
         m.d.comb += get.eq(filled & (taken | ~self.o.valid))
         with m.If(put & ~get):
-            m.d.sync += [level.eq(level + 1), filled.eq(1), full.eq(level == self._depth - 1)]
+            m.d.sync += [level.eq(plus_one(level)), filled.eq(1), full.eq(level == self._depth - 1)]
         with m.Elif(get & ~put):
-            m.d.sync += [level.eq(level - 1), filled.eq(level != 1), full.eq(0)]
+            m.d.sync += [level.eq(minus_one(level)), filled.eq(level != 1), full.eq(0)]
         with m.If(get):
             m.d.sync += address.eq(self._next(address))
         return m
