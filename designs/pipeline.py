@@ -40,10 +40,10 @@ def array_latency(rows: int, cols: int, lanes: int, cols_per_block: int, levels_
 def rows_buffered(rows: int, latency: int) -> int:
     """Rows that fit behind an array of ``latency`` cycles so that a consumer that is always ready never stalls it.
 
-    As a pass ends, up to ``latency`` − 1 rows of others are on their way, two more may not have been counted, and
-    ``rows`` must fit on top. Distributed RAM comes in steps of 16.
+    As a pass ends, up to ``latency`` − 1 rows of others are on their way, two more may not have been counted, one may
+    have left without having been counted yet, and ``rows`` must fit on top. Distributed RAM comes in steps of 16.
     """
-    return -(-(latency + 1 + rows) // 16) * 16
+    return -(-(latency + 2 + rows) // 16) * 16
 
 
 def pass_steps(inputs: Ints, bits: Ints, lanes: int, activations: Literal["serial", "parallel"]) -> Ints:

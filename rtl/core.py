@@ -81,7 +81,9 @@ class ArrayCore(wiring.Component):
         m.submodules.array = array = SystolicArray(self._config.array, ahead=self._weights.latency + 2)
         m.submodules.sequencer = sequencer = Sequencer(self._config)
         start = Signal()
+        started = Signal()
         step = Signal()
+        m.d.sync += started.eq(start)
         m.d.comb += [
             start.eq(self.i_start & ~self.o_busy),
             sequencer.i_settings.eq(self.i_settings),
@@ -92,9 +94,9 @@ class ArrayCore(wiring.Component):
         # A cycle for which loops end, the next for whether the step may be taken, one more for its addresses.
         m.submodules.ahead = ahead = SkidBuffer(step_layout(self._config))
         wiring.connect(m, sequencer.o, ahead.i)
-        self._read(m, start, self._admitted(m, ahead.o, array), array, step)
+        self._read(m, started, self._admitted(m, ahead.o, array), array, step)
         wiring.connect(m, array.o, wiring.flipped(self.o))
-        self._count(m, start, step)
+        self._count(m, started, step)
         self._watch(m, start, sequencer, array)
         return m
 
@@ -134,11 +136,9 @@ class ArrayCore(wiring.Component):
         ]
         return admitted
 
-    def _read(self, m: Module, start: Signal, admitted: Any, array: SystolicArray, step: Signal) -> None:
+    def _read(self, m: Module, started: Signal, admitted: Any, array: SystolicArray, step: Signal) -> None:
         """Addresses through the memories, flags beside them."""
         m.submodules.addresses = addresses = AddressCounter(self._config)
-        started = Signal()
-        m.d.sync += started.eq(start)
         flags = data.StructLayout({"valid": 1, "double": 1, "last": 1, "height": range(self._config.array.rows + 1)})
         m.submodules.flags = beside = DelayLine(flags, self._weights.latency, init={})
         read = beside.o
@@ -163,11 +163,12 @@ class ArrayCore(wiring.Component):
         ]
         m.d.sync += self.o_slot_free.eq(admitted.valid & admitted.step.tile)
 
-    def _count(self, m: Module, start: Value, step: Value) -> None:
+    def _count(self, m: Module, started: Value, step: Value) -> None:
+        """From the cycle after a start on, in which it and that cycle are counted at once."""
         stepped = Signal()
         m.d.sync += stepped.eq(step)
-        with m.If(start):
-            m.d.sync += [self.o_cycles.eq(1), self.o_steps.eq(0)]
+        with m.If(started):
+            m.d.sync += [self.o_cycles.eq(2), self.o_steps.eq(0)]
         with m.Else():
             m.d.sync += [self.o_cycles.eq(self.o_cycles + self.o_busy), self.o_steps.eq(self.o_steps + stepped)]
 

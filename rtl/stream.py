@@ -54,23 +54,21 @@ class SkidBuffer(wiring.Component):
 class StreamFifo(wiring.Component):
     """FIFO of ``depth`` items in a memory, and one more in the output register.
 
-    ``i.ready`` depends on registers only; ``joined`` FIFOs take an item without asking it. On ``tech="ecp5"`` the
-    memory is asked for in distributed RAM, which comes in steps of 16 items.
+    ``i.ready`` depends on registers only. ``counted``: who writes counts the room, so that nothing is offered that does
+    not fit, and an item is taken without asking ``i.ready``. On ``tech="ecp5"`` the memory is asked for in distributed
+    RAM, which comes in steps of 16 items.
 
-    Members: ``i``: In, stream of ``shape``; ``o``: Out, stream of ``shape``; with ``joined`` also ``i_joined``: In, 1
-    bit: an item leaves only while it is 1. Who writes into joined FIFOs counts their room: nothing is offered that
-    does not fit.
+    Members: ``i``: In, stream of ``shape``; ``o``: Out, stream of ``shape``.
     Latency 2, interval 1. Raises ``ValueError`` for a depth below 2.
     """
 
     interval = 1
 
-    def __init__(self, shape: ShapeLike, depth: int, tech: Tech = "generic", *, joined: bool = False) -> None:
+    def __init__(self, shape: ShapeLike, depth: int, tech: Tech = "generic", *, counted: bool = False) -> None:
         if depth < 2:
             raise ValueError(f"depth is {depth}, it must be at least 2: one item enters while another leaves")
-        self._shape, self._depth, self._tech, self._joined = shape, depth, tech, joined
-        members = {"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))}
-        super().__init__(members | ({"i_joined": In(1)} if joined else {}))
+        self._shape, self._depth, self._tech, self._counted = shape, depth, tech, counted
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 
     @property
     def latency(self) -> int:
@@ -87,30 +85,28 @@ class StreamFifo(wiring.Component):
         full = Signal()
         put = Signal()
         get = Signal()
-        taken = Signal()
         m.d.comb += [
             self.i.ready.eq(~full),
-            put.eq(self.i.valid if self._joined else self.i.valid & ~full),
-            taken.eq(self.o.ready & self.i_joined if self._joined else self.o.ready),
-            get.eq(filled & (taken | ~self.o.valid)),
+            put.eq(self.i.valid if self._counted else self.i.valid & ~full),
+            get.eq(filled & (self.o.ready | ~self.o.valid)),
             write.en.eq(put),
             write.data.eq(self.i.payload),
             read.en.eq(get),
             self.o.payload.eq(read.data),
         ]
-        m.submodules.count = self._count(read.addr, put, taken, filled, full)
+        m.submodules.count = self._count(read.addr, put, filled, full)
         with m.If(put):
             m.d.sync += write.addr.eq(self._next(write.addr))
         with m.If(get):
             m.d.sync += self.o.valid.eq(1)
-        with m.Elif(taken):
+        with m.Elif(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         return m
 
     def _next(self, address: Value) -> Value:
         return Mux(address == self._depth - 1, 0, plus_one(address))
 
-    def _count(self, address: Signal, put: Signal, taken: Signal, filled: Signal, full: Signal) -> Module:
+    def _count(self, address: Signal, put: Signal, filled: Signal, full: Signal) -> Module:
         """Where to read and how much is left; ``filled`` and ``full``, which decide for every bit, in registers.
 
         It finds out for itself what is got: synthesis keeps modules apart, so this LUT may stand here and that of the
@@ -119,7 +115,7 @@ class StreamFifo(wiring.Component):
         m = Module()
         level = Signal(range(self._depth + 1))
         get = Signal()
-        m.d.comb += get.eq(filled & (taken | ~self.o.valid))
+        m.d.comb += get.eq(filled & (self.o.ready | ~self.o.valid))
         with m.If(put & ~get):
             m.d.sync += [level.eq(plus_one(level)), filled.eq(1), full.eq(level == self._depth - 1)]
         with m.Elif(get & ~put):
