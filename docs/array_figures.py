@@ -79,7 +79,7 @@ def layer() -> Picture:
 
 
 def array() -> Picture:
-    """Rows, blocks of columns, skew, select trees, the FIFO; beside it one element."""
+    """Rows, blocks of columns, skew, select trees, FIFOs; beside it one element."""
     title = "The array: skewed in, so that a tree per column can read it out row by row"
     s = Sheet(
         108,
@@ -114,20 +114,19 @@ def array() -> Picture:
             for y in bottoms:
                 s.wire((out, y + 2.2), (out, 14.6), colour=VERMILLION, width=1.0)
             s.shape((out - 2.3, 14.6), (out + 1.1, 14.6), (out + 0.2, 11.8), (out - 1.4, 11.8), colour=VERMILLION)
-            s.wire((out - 0.6, 11.8), (out - 0.6, 5.4), colour=VERMILLION)
-            for step in range(len(lefts) - 1 - block):
-                s.box(out - 1.6, 9.7 - 2.6 * step, 2, 2, colour=VERMILLION)
+            s.wire((out - 0.6, 11.8), (out - 0.6, 9.2), colour=VERMILLION)
+        s.box(x + 1, 5.8, w - 1, 3.4, "FIFO", colour=VERMILLION)
+        s.wire((x + 6.5, 5.8), (x + 6.5, 2.7), colour=VERMILLION)
     s.text(lefts[0] - 1.4, 55.4, "weights: a word of lanes bits for every column", align="left")
     s.text(1, 47.6, "activations: a word\nfor every row", align="left")
     s.text(1, 13.2, "select trees:\na word of each row", align="left")
-    s.box(lefts[0] + 1, 2.0, lefts[-1] + w - lefts[0] - 1, 3.4, "FIFO", colour=VERMILLION)
-    s.text(1, 8.3, "columns in step", align="left")
-    s.text(1, 3.2, "a row of all columns a beat", align="left")
-    s.wire((lefts[-1] + w, 3.7), (69, 3.7), colour=VERMILLION)
+    s.text(1, 7.5, "a FIFO per block", align="left")
+    s.text(1, 2.7, "a row of all columns a beat", align="left")
+    s.wire((lefts[0] + 5.5, 2.7), (69, 2.7), colour=VERMILLION)
     _element(s)
     return s.finish(
         "array", "Activations enter rows from the left, each row one cycle later; weights enter blocks of "
-        "columns from the top, each block one cycle later; select trees below read the rows in turn into a FIFO.",
+        "columns from the top, each block one cycle later; select trees below read the rows in turn into FIFOs.",
     )  # fmt: skip
 
 

@@ -31,8 +31,8 @@ TECH = "ecp5"
 CELLS_PER_RAM = 2
 """Logic cells of a DPR16X4 beyond its LUT4s."""
 FITTED: dict[str, tuple[str, ...]] = {
-    "lut4": ("piece", "loop_bit", "height_bit", "capacity_bit", "core"),
-    "comb": ("core",),
+    "lut4": ("fifo_bit", "piece", "loop_bit", "height_bit", "capacity_bit", "core"),
+    "comb": ("fifo", "core"),
 }
 """Quantity → kinds of ``control`` that it has a coefficient for."""
 

@@ -95,16 +95,15 @@ def _dot_ff(core: CoreSizes) -> Ints:
 
 
 def _drain_ff(core: CoreSizes) -> Ints:
-    """Select trees, what skews their rows, the FIFO, the marks of rows on their way, control of array and core."""
+    """Select trees, FIFOs, the marks of rows on their way, and the control of the array and of the core."""
     trees = select_trees(core.rows)
     row = core.cols * core.acc_bits
-    skew = core.acc_bits * core.cols_per_block * (core.blocks * (core.blocks - 1) // 2)
-    # valid and filled; nobody asks whether it is full
+    # valid and filled; nobody asks whether a FIFO is full, nor for the mark that leaves any but the last
     fifo = 2 + bit_length(core.capacity) + 2 * bit_length(core.capacity - 1)
-    marks = 2 * (core.array_latency - 3)
-    control = core.height_bits + bit_length(core.capacity) + 2
-    # the array registers that a row has left; the core does so of its own
-    return row * (trees.words + 1) + 1 + skew + fifo + marks + 2 * control + 1
+    marks = 2 * (core.array_latency - 3) + core.blocks * (core.blocks - 1) // 2
+    control = core.height_bits + bit_length(core.capacity) + 3
+    # the array registers that a row has left, which the core does of its own, and which row is the last of its pass
+    return row * (trees.words + 1) + 1 + core.blocks * fifo + marks + 2 * control + 2
 
 
 def _sequencer_ff(core: CoreSizes) -> Ints:
@@ -165,12 +164,14 @@ def _read_luts(width: Ints, words: Ints) -> Ints:
 
 
 def distributed_rams(core: CoreSizes) -> Ints:
-    """[…]: DPR16X4 of each core, in its FIFO and shallow memories."""
-    fifo = ceil_div(core.acc_bits * core.cols + 1, RAM_BITS) * ceil_div(core.capacity, RAM_WORDS)
+    """[…]: DPR16X4 of each core, in its FIFOs and shallow memories."""
+    row, last_row = (core.acc_bits * columns + 1 for columns in (core.cols_per_block, core.last_block))
+    side_by_side = (core.blocks - 1) * ceil_div(row, RAM_BITS) + ceil_div(last_row, RAM_BITS)
+    fifos = side_by_side * ceil_div(core.capacity, RAM_WORDS)
     memories = (
         memory.is_distributed * memory.columns(RAM_BITS) * ceil_div(memory.words, RAM_WORDS) for memory in core.memories
     )
-    return fifo + total(memories)
+    return fifos + total(memories)
 
 
 def block_rams(core: CoreSizes) -> Ints:
@@ -183,6 +184,8 @@ def block_rams(core: CoreSizes) -> Ints:
 def control(core: CoreSizes) -> dict[str, Ints]:
     """What there is of each kind of control logic: kind → […] number in each core."""
     return {
+        "fifo": core.blocks,
+        "fifo_bit": core.blocks * bit_length(core.capacity - 1),
         "piece": total(memory.banks * (memory.pieces - 1) for memory in core.memories),
         "loop_bit": core.loop_bits,
         "height_bit": core.height_bits,

@@ -151,29 +151,40 @@ class SystolicArray(wiring.Component):
                 m.d.comb += below[index].i_weights.eq(above[index].o_weights)
 
     def _drain(self, m: Module, grid: list[list[Block]], control: PassControl) -> None:
-        """The rows of every column through its select tree into one FIFO.
+        """The rows of every column through its select tree into the FIFO of its block column.
 
-        Those of a block column come a cycle after those of the one before it; there they wait for each other.
+        Rows of a block column come a cycle after those of the one before it. The FIFOs wait for the last of them.
         """
-        config, blocks = self._config, len(self._columns)
-        m.submodules.fifo = fifo = StreamFifo(raw_row(config), self.capacity, config.tech, counted=True)
+        config, fifos = self._config, []
         for index, columns in enumerate(self._columns):
-            shape = data.ArrayLayout(config.acc_bits, len(columns))
-            m.submodules[f"skew_results_{index}"] = skew = DelayLine(shape, blocks - 1 - index)
+            row = data.StructLayout({"raw": data.ArrayLayout(config.acc_bits, len(columns)), "last": 1})
+            late = len(self._columns) - 1 - index
+            m.submodules[f"fifo_{index}"] = fifo = StreamFifo(row, self.capacity, config.tech, late=late)
+            fifos.append(fifo)
+            blocks = [row[index] for row in grid]
             for place, column in enumerate(columns):
                 m.submodules[f"tree_{column}"] = tree = SelectTree(config.rows, config.acc_bits)
                 m.d.comb += [
-                    tree.i_select.eq(Cat(row[index].o_select[place] for row in grid)),
-                    *(tree.i[number].eq(row[index].o_sums[place]) for number, row in enumerate(grid)),
-                    skew.i[place].eq(tree.o),
-                    fifo.i.payload.raw[column].eq(skew.o[place]),
+                    tree.i_select.eq(Cat(block.o_select[place] for block in blocks)),
+                    *(tree.i[row].eq(block.o_sums[place]) for row, block in enumerate(blocks)),
+                    fifo.i.payload.raw[place].eq(tree.o),
+                    self.o.payload.raw[column].eq(fifo.o.payload.raw[place]),
                 ]
-        mark = data.StructLayout({"valid": 1, "last": 1})
-        m.submodules.marks = marks = DelayLine(mark, self.latency - control.latency - fifo.latency, init={})
-        m.d.comb += [
-            marks.i.valid.eq(control.o_row),
-            marks.i.last.eq(control.o_row_last),
-            fifo.i.valid.eq(marks.o.valid),
-            fifo.i.payload.last.eq(marks.o.last),
-        ]
-        wiring.connect(m, fifo.o, wiring.flipped(self.o))
+            m.d.comb += fifo.o.ready.eq(self.o.ready)
+        last = fifos[-1]
+        m.d.comb += [self.o.valid.eq(last.o.valid), self.o.payload.last.eq(last.o.payload.last)]
+        self._mark(m, control, fifos)
+
+    def _mark(self, m: Module, control: PassControl, fifos: list[StreamFifo]) -> None:
+        """The marks of a row wait for as long as the row takes from its selection to each FIFO."""
+        mark = Signal(data.StructLayout({"valid": 1, "last": 1}))
+        m.d.comb += [mark.valid.eq(control.o_row), mark.last.eq(control.o_row_last)]
+        waits = self.latency - control.latency - fifos[0].latency
+        for index, fifo in enumerate(fifos):
+            m.submodules[f"marks_{index}"] = marks = DelayLine(mark.shape(), 1 if index else waits, init={})
+            m.d.comb += [
+                marks.i.eq(mark),
+                fifo.i.valid.eq(marks.o.valid),
+                fifo.i.payload.last.eq(marks.o.last),
+            ]
+            mark = marks.o

@@ -73,14 +73,17 @@ class PassControl(wiring.Component):
             self.o_activations.eq(self.i_weights & allowed),
             self.o_weights.eq(self.i_activations & allowed),
             self.o_step.eq(self.i_activations & self.i_weights & allowed),
-            self.o_row.eq(rows_left != 0),
-            self.o_row_last.eq(rows_left == 1),
         ]
         with m.If(self.o_step & self.i_last):
             m.d.comb += rows_left_next.eq(self.i_height)
         with m.Else():
             m.d.comb += rows_left_next.eq(Mux(self.o_row, minus_one(rows_left), 0))
-        m.d.sync += [rows_left.eq(rows_left_next), may_end.eq(~rows_left_next[1:].any() & roomy)]
+        m.d.sync += [
+            rows_left.eq(rows_left_next),
+            self.o_row.eq(rows_left_next != 0),
+            self.o_row_last.eq(rows_left_next == 1),
+            may_end.eq(~rows_left_next[1:].any() & roomy),
+        ]
         least = self._rows + _UNCOUNTED
         with m.If(self.i_freed & ~self.o_row):
             m.d.sync += [free.eq(plus_one(free)), roomy.eq(roomy | (free == least - 1))]

@@ -225,7 +225,7 @@ def accumulator(h: Harness, config: ArrayConfig) -> None:
 def array(h: Harness, config: ArrayConfig) -> None:
     """Every pass gives its rows, in order, each once, with the exact sums of its steps; the last one is marked.
 
-    The columns read one row at a time and the FIFO behind them never overruns. Sums are modulo 2^acc_bits, as of
+    The columns read one row at a time and the FIFO of their one block never overruns. Sums are modulo 2^acc_bits, as of
     ``accumulator``.
     """
     dut, m, rows = h.dut, h.m, config.rows
@@ -252,7 +252,7 @@ def array(h: Harness, config: ArrayConfig) -> None:
     h.claim(tracked.held <= capacity)
     h.implies(dut.o.valid, tracked.held != 0)
     h.implies(dut.o.valid & tracked.is_inside & (tracked.turn == 0), Value.cast(row) == tracked.item)
-    h.implies(h.inner["fifo.i__valid"], h.inner["fifo.i__ready"])
+    h.implies(h.inner["fifo_0.i__valid"], h.inner["fifo_0.i__ready"])
     for column in range(config.cols):
         select = h.inner[f"tree_{column}.i_select"]
         h.claim((select & (select - 1)) == 0)
@@ -264,11 +264,11 @@ def array(h: Harness, config: ArrayConfig) -> None:
     on_their_way = [owed != 0]
     for _ in range(dut.latency - 3):
         on_their_way.append(h.before(on_their_way[-1]))
-    in_fifo = h.inner["fifo.count.level"] + dut.o.valid
+    in_fifo = h.inner["fifo_0.count.level"] + dut.o.valid
     h.claim(tracked.held == owed + sum(on_their_way[1:]) + in_fifo)
     kept = (tracked.held - owed)[: len(tracked.held)]
     h.claim(h.inner["control.free"] == capacity - kept - h.inner["control.i_freed"])
-    _fifo_holds(h, tracked, capacity, "fifo.")
+    _fifo_holds(h, tracked, capacity, "fifo_0.")
 
 
 def array_registers(config: ArrayConfig, latency: int) -> dict[str, int]:
@@ -278,9 +278,9 @@ def array_registers(config: ArrayConfig, latency: int) -> dict[str, int]:
     return {
         "control.free": capacity.bit_length(),
         "control.i_freed": 1,
-        "fifo.i__valid": 1,
-        "fifo.i__ready": 1,
-        **fifo_registers(capacity, width, "fifo."),
+        "fifo_0.i__valid": 1,
+        "fifo_0.i__ready": 1,
+        **fifo_registers(capacity, width, "fifo_0."),
         **{f"tree_{column}.i_select": config.rows for column in range(config.cols)},
         **{
             _accumulator(row, column, config): config.acc_bits

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from .config import Tech
 from .counting import minus_one, plus_one
+from .stages import delayed
 
 
 class SkidBuffer(wiring.Component):
@@ -54,26 +55,29 @@ class SkidBuffer(wiring.Component):
 class StreamFifo(wiring.Component):
     """FIFO of ``depth`` items in a memory, and one more in the output register.
 
-    ``i.ready`` depends on registers only. ``counted``: who writes counts the room, so that nothing is offered that does
-    not fit, and an item is taken without asking ``i.ready``. On ``tech="ecp5"`` the memory is asked for in distributed
-    RAM, which comes in steps of 16 items.
+    ``i.ready`` depends on registers only. On ``tech="ecp5"`` the memory is asked for in distributed RAM, which comes in
+    steps of 16 items.
+
+    ``late``: the items are parts of wider ones, of which others come to FIFOs of their own, up to ``late`` cycles after
+    these. So an item leaves ``late`` cycles later, and all FIFOs in step, though each decides for itself: nothing but
+    ``o.ready`` joins them. Who writes then counts the room: an item is taken without asking ``i.ready``.
 
     Members: ``i``: In, stream of ``shape``; ``o``: Out, stream of ``shape``.
-    Latency 2, interval 1. Raises ``ValueError`` for a depth below 2.
+    Latency 2 (+ ``late``), interval 1. Raises ``ValueError`` for a depth below 2.
     """
 
     interval = 1
 
-    def __init__(self, shape: ShapeLike, depth: int, tech: Tech = "generic", *, counted: bool = False) -> None:
+    def __init__(self, shape: ShapeLike, depth: int, tech: Tech = "generic", *, late: int | None = None) -> None:
         if depth < 2:
             raise ValueError(f"depth is {depth}, it must be at least 2: one item enters while another leaves")
-        self._shape, self._depth, self._tech, self._counted = shape, depth, tech, counted
+        self._shape, self._depth, self._tech, self._late = shape, depth, tech, late
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 
     @property
     def latency(self) -> int:
         """Cycles from an item's transfer at ``i`` to its earliest transfer at ``o``."""
-        return 2
+        return 2 + (self._late or 0)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -87,14 +91,15 @@ class StreamFifo(wiring.Component):
         get = Signal()
         m.d.comb += [
             self.i.ready.eq(~full),
-            put.eq(self.i.valid if self._counted else self.i.valid & ~full),
+            put.eq(self.i.valid if self._late is not None else self.i.valid & ~full),
             get.eq(filled & (self.o.ready | ~self.o.valid)),
             write.en.eq(put),
             write.data.eq(self.i.payload),
             read.en.eq(get),
             self.o.payload.eq(read.data),
         ]
-        m.submodules.count = self._count(read.addr, put, filled, full)
+        counted = put if not self._late else delayed(m, put, self._late, init=0, name="late")
+        m.submodules.count = self._count(read.addr, counted, filled, full)
         with m.If(put):
             m.d.sync += write.addr.eq(self._next(write.addr))
         with m.If(get):

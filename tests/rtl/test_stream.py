@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from amaranth import Module
 from amaranth.sim import Simulator
 
 from xnorscan.rtl.stream import SkidBuffer, StreamFifo
@@ -93,3 +94,38 @@ def test_ready_does_not_pass_through(name):
 def test_a_fifo_of_one_item_is_refused():
     with pytest.raises(ValueError, match=r"^depth is 1, it must be at least 2: one item enters while another leaves$"):
         StreamFifo(8, 1)
+
+
+@pytest.mark.parametrize("late", [1, 3])
+def test_fifos_of_the_parts_of_an_item_are_read_in_step(late):
+    """The first part comes ``late`` cycles before the second; both leave together, sharing nothing but ``ready``."""
+    m, rng = Module(), random.Random(7)
+    m.submodules.first = first = StreamFifo(8, 16, late=late)
+    m.submodules.second = second = StreamFifo(8, 16, late=0)
+    left = []
+
+    async def bench(ctx):
+        sent, on_its_way = 0, [None] * late
+        for _ in range(1200):
+            room = sent - len(left) < 16
+            item = sent % 256 if room and sent < 300 and rng.random() < 0.7 else None
+            sent += item is not None
+            on_its_way.append(item)
+            for fifo, part in ((first, item), (second, on_its_way.pop(0))):
+                ctx.set(fifo.i.valid, part is not None)
+                ctx.set(fifo.i.payload, 0xEE if part is None else part)
+            ready = rng.random() < 0.6
+            ctx.set(first.o.ready, ready)
+            ctx.set(second.o.ready, ready)
+            await ctx.delay(1e-7)
+            assert ctx.get(first.o.valid) == ctx.get(second.o.valid)
+            if ready and ctx.get(first.o.valid):
+                left.append((ctx.get(first.o.payload), ctx.get(second.o.payload)))
+            await ctx.tick()
+
+    simulator = Simulator(m)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert left == [(item % 256, item % 256) for item in range(300)]
+    assert first.latency == second.latency + late
