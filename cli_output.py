@@ -9,20 +9,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+from .reports.widths import Cells, fits, widths
 
 if TYPE_CHECKING:
     import pandas as pd
 
 WIDTH_WITHOUT_TERMINAL = 200
-UNBOUNDED = 10_000
 TABLE_SUFFIXES = (".csv", ".parquet")
 
 Record = Mapping[str, Any]
@@ -75,31 +75,36 @@ def show(
         show_json(rows)
         return
     out = console()
-    kept = dict(columns)
-    table = _table(rows, kept, groups)
+    texts = {
+        name: ["–" if row.get(name) is None else column.write(row[name]) for row in rows]
+        for name, column in columns.items()
+    }
+    cells = {name: Cells(column.heading, texts[name], not column.left) for name, column in columns.items()}
+    kept = list(columns)
     for name in reversed([name for name, column in columns.items() if column.spare]):
-        if Measurement.get(out, out.options.update(width=UNBOUNDED), table).maximum <= out.width:
+        if fits([cells[each] for each in kept], _room(out, kept)):
             break
-        del kept[name]
-        table = _table(rows, kept, groups)
+        kept.remove(name)
+    table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name, width in zip(kept, widths([cells[each] for each in kept], _room(out, kept)), strict=True):
+        justify: Literal["left", "right"] = "left" if columns[name].left else "right"
+        table.add_column(escape(columns[name].heading), justify=justify, overflow="fold", width=width)
+    for index, row in enumerate(rows):
+        if groups and index and row[groups] != rows[index - 1][groups]:
+            table.add_section()
+        table.add_row(*(escape(texts[name][index]) for name in kept))
     if title:
         out.print(escape(title), style="bold", highlight=False, soft_wrap=True)
     out.print(table)
     if len(kept) < len(columns):
         left_out = ", ".join(column.heading for name, column in columns.items() if name not in kept)
         out.print(f"left out at {out.width} characters: {escape(left_out)}", style="dim", highlight=False)
+    out.print()
 
 
-def _table(rows: Sequence[Record], columns: Mapping[str, Column], groups: str) -> Table:
-    table = Table(header_style="bold", box=SIMPLE_HEAD)
-    for column in columns.values():
-        table.add_column(column.heading, justify="left" if column.left else "right", overflow="fold")
-    for index, row in enumerate(rows):
-        if groups and index and row[groups] != rows[index - 1][groups]:
-            table.add_section()
-        values = [(row.get(name), column) for name, column in columns.items()]
-        table.add_row(*(escape(column.write(value)) if value is not None else "–" for value, column in values))
-    return table
+def _room(out: Console, columns: Sequence[str]) -> int:
+    """Characters of the terminal beside what stands between a table's columns."""
+    return out.width - 3 * (len(columns) - 1)
 
 
 def show_json(value: object) -> None:

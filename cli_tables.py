@@ -187,6 +187,34 @@ def designs(found: Iterable[Design]) -> Rows:
     return rows
 
 
+AREA = {
+    "design": Column("design", left=True),
+    "resource": Column("resource", left=True),
+    "predicted": Column("predicted"),
+    "range": Column("low–high"),
+    "share": Column("share", quantities.share),
+    "placed": Column("placed", "{:,}".format, spare=True),
+    "nand2": Column("NAND2", quantities.digits, spare=True),
+    "off": Column("off by", lambda off: f"{100 * off:+.1f} %".replace("-", "−"), spare=True),
+}
+
+
+def area(rows: Rows) -> Rows:
+    """The rows of ``reports.areas`` with the area and its range in words."""
+
+    def number(value: float) -> str:
+        return f"{value:,}" if isinstance(value, int) else quantities.digits(value)
+
+    return [
+        row
+        | {
+            "predicted": f"{number(row['predicted'])} {row['unit']}".rstrip(),
+            "range": f"{number(row['low'])}–{number(row['high'])}" if row["low"] < row["high"] else "counted",
+        }
+        for row in rows
+    ]
+
+
 SOURCE = {
     "figure": Column("figure", left=True),
     "value": Column("value", "{:.3g}".format),
@@ -195,7 +223,7 @@ SOURCE = {
     "unit": Column("unit", left=True),
     "node_nm": Column("nm", "{:g}".format),
     "vdd_v": Column("V", "{:g}".format, spare=True),
-    "device": Column("device", left=True),
+    "device": Column("device", left=True, spare=True),
     "kind": Column("kind", left=True),
     "reference": Column("№"),
 }
@@ -203,8 +231,8 @@ REFERENCE = {"reference": Column("№"), "source": Column("source", left=True)}
 
 
 def sources(tables: Iterable[str]) -> Rows:
-    """One row per figure of these technology tables; figures of one source have its number as ``reference``."""
-    from .energy_models.technology import table_figures
+    """One row per figure of these tables; figures of one source have its number as ``reference``."""
+    from .energy_models.figures import figures
 
     numbers: dict[str, int] = {}
     return [
@@ -212,7 +240,7 @@ def sources(tables: Iterable[str]) -> Rows:
         | figure.model_dump()
         | {"reference": numbers.setdefault(figure.source, len(numbers) + 1)}
         for table in dict.fromkeys(tables)
-        for name, figure in table_figures(table).items()
+        for name, figure in figures(table).items()
     ]
 
 
@@ -269,7 +297,7 @@ LIMITS = {
     "outside_dram_share": Column("DRAM traffic", quantities.share),
     "outside_time_share": Column("time", quantities.share),
     "outside_energy_share": Column("energy", quantities.share),
-} | {f"{bound}_time_share": Column(bound, quantities.share) for bound in BOUNDS}
+} | {f"{bound}_time_share": Column(bound, quantities.share, spare=True) for bound in BOUNDS}
 
 
 def cost(costs: pd.DataFrame, designs: Iterable[Design]) -> Rows:

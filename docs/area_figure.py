@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from sheet import save
 
 from xnorscan.designs.design import load_design
 from xnorscan.energy_models.area import area_model, fpga_area, fpga_areas
@@ -20,7 +21,6 @@ from xnorscan.reports.plotting import BLUE, GREEN, GREY, INK, MUTED, PAPER, VERM
 from xnorscan.rtl.synth import read_placements
 
 ROOT = Path(__file__).parents[1]
-IMAGES = ROOT / "docs" / "images"
 QUANTITIES = {"ff": ("flip-flops", GREEN, "^"), "lut4": ("LUT4", BLUE, "o"), "comb": ("logic cells", VERMILLION, "s")}
 LARGER = {
     "ecp5-85-gemm": "ecp5-85-gemm",
@@ -44,12 +44,8 @@ class Points:
 
 def main() -> None:
     """Write ``images/area.png``."""
-    IMAGES.mkdir(exist_ok=True)
-    path = IMAGES / "area.png"
     with style():
-        picture = draw()
-    path.write_bytes(picture.png)
-    print(f"{path}: {picture.title}")
+        save(draw())
 
 
 def draw() -> Picture:

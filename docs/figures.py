@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
+
+from sheet import save
 
 from xnorscan.designs.design import load_design
 from xnorscan.models.precision import Precision
@@ -12,7 +14,6 @@ from xnorscan.reports.results import results
 from xnorscan.reports.story import pictures
 from xnorscan.reports.subjects import subject
 
-IMAGES = Path(__file__).parent / "images"
 BATCHES = tuple(2**power for power in range(11))
 NAMES = {
     "energy-per-token": "energy-per-token",
@@ -27,11 +28,8 @@ def main() -> None:
     designs = [load_design(f"{name}{twin}") for name in DESIGNS for twin in ("/fp16", "")]
     subjects = [subject(name, precision=Precision()) for name in MODELS if name.startswith("bi-mamba")]
     drawn = pictures(results([(each, designs) for each in subjects], "decode", BATCHES))
-    IMAGES.mkdir(exist_ok=True)
-    for picture in (p for section in drawn.values() for p in section if p.name in NAMES):
-        path = IMAGES / f"{NAMES[picture.name]}.png"
-        path.write_bytes(picture.png)
-        print(f"{path}: {picture.title}")
+    found = [picture for section in drawn.values() for picture in section if picture.name in NAMES]
+    save(*(replace(picture, name=NAMES[picture.name]) for picture in found))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""``Sheet``: what the drawings of the documentation are made with: boxes, wires, text on a grid of units."""
+"""What the pictures of the documentation are made with: ``Sheet`` (boxes, wires, text on a grid), ``save``."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -21,6 +23,7 @@ from xnorscan.reports.plotting import (
     headline,
 )
 
+IMAGES = Path(__file__).parent / "images"
 WIDTH_INCHES = 9.6
 TINTS = {BLUE: "#e4f0f8", GREEN: "#e0f2ec", VERMILLION: "#fbe9dd", PURPLE: "#f7ebf2", GREY: "#f1f3f5", INK: PAPER}
 """Fill of a box by the colour of its edge: activations, weights, results, control, what is none of them."""
@@ -81,3 +84,12 @@ class Sheet:
     def finish(self, name: str, alt: str) -> Picture:
         """The picture, to be called inside ``plotting.style``."""
         return finish(self.figure, name=name, title=self.title, caption="", alt=alt)
+
+
+def save(*pictures: Picture) -> None:
+    """Write each as ``images/NAME.png`` and say so."""
+    IMAGES.mkdir(exist_ok=True)
+    for picture in pictures:
+        path = IMAGES / f"{picture.name}.png"
+        path.write_bytes(picture.png)
+        print(f"{path}: {picture.title}")

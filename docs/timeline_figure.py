@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from sheet import save
 
 from xnorscan.designs.design import Design, load_design
 from xnorscan.models.operations import shape_trace
@@ -29,7 +28,6 @@ from xnorscan.reports.plotting import (
 )
 from xnorscan.reports.timeline import TRACKS, Event, occupation, timeline
 
-IMAGES = Path(__file__).parent / "images"
 MODEL, DESIGN, LAYER, TOKENS = "bi-mamba-2.7b", "edge-28nm", 32, 512
 COLOURS = {"array": BLUE, "vector": ORANGE, "scan": GREEN, "DMA": GREY}
 WAIT, IDLE = "#f9d7c3", "#eceff2"
@@ -39,12 +37,8 @@ WIDTH, HEIGHT, BAR, LABEL = 9.6, 5.5, 0.72, 7.6
 
 def main() -> None:
     """Write ``images/timeline.png``: what each unit does in one layer of Bi-Mamba 2.7B on the edge design."""
-    IMAGES.mkdir(exist_ok=True)
-    path = IMAGES / "timeline.png"
     with style():
-        picture = draw()
-    path.write_bytes(picture.png)
-    print(f"{path}: {picture.title}")
+        save(draw())
 
 
 def draw() -> Picture:

@@ -17,6 +17,7 @@ does not exist yet.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -36,6 +37,8 @@ from ..designs.design import (
     Twin,
     fp16_array,
     load_design,
+    load_designs,
+    preset_names,
     quantized_array,
 )
 from .energy import FACTOR_BITS, FP32_BITS, INT8_BITS, INT8_MULTIPLY_ADD, UNIT_BITS
@@ -173,9 +176,31 @@ ALL_TWINS: dict[str, Twin] = TWINS | {
 """The baselines of equal throughput and of equal area, by what stands behind the slash of their names."""
 
 
+def load_beside_baselines(names: Iterable[str], baselines: Collection[str]) -> list[Design]:
+    """``load_designs`` with ``ALL_TWINS``. Raises as that does and as :func:`check_baselines` does."""
+    check_baselines(baselines)
+    return load_designs(names, baselines, ALL_TWINS)
+
+
+def check_baselines(names: Iterable[str]) -> None:
+    """Raises ``ValueError`` for the first name that neither is in ``ALL_TWINS`` nor can be a design's."""
+    presets = preset_names()
+
+    def is_design(name: str) -> bool:
+        return name in presets or name.endswith((".yaml", ".yml"))
+
+    for name in names:
+        owner, _, suffix = name.rpartition("/")
+        of_design = is_design(owner) and suffix in (*ALL_TWINS, ACHIEVED)
+        if not (name in ALL_TWINS or is_design(name) or of_design):
+            raise ValueError(
+                f"no baseline {name!r}: give {', '.join(ALL_TWINS)}, a .yaml file or one of {', '.join(presets)}"
+            )
+
+
 def with_baselines(name: str) -> list[Design]:
     """The design of this name or file and every baseline that is known of it. Raises as ``load_design`` does."""
-    design = load_design(name)
+    design = load_design(name, ALL_TWINS)
     if isinstance(design, GpuDesign):
         return [design] if design.utilization == ACHIEVED else [design, load_design(f"{name}/{ACHIEVED}")]
     known = ALL_TWINS if has_area(design) else TWINS
@@ -191,7 +216,7 @@ def _shape(count: int, lanes_max: int) -> tuple[int, int]:
 def _with_areas(technology: Technology, asking: str) -> Technology:
     if not technology.areas:
         raise UnknownAreaError(
-            f"{asking}: {technology.name} has no areas of cells, so equal area is not known there; "
+            f"{technology.name}, the technology of {asking}, has no areas of cells, so equal area is not known there; "
             "compare at equal throughput"
         )
     return technology

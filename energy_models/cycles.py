@@ -35,7 +35,7 @@ from ..designs.design import ArrayDesign, OneBitDesign, QuantizedArrayDesign
 from ..designs.pipeline import core_latency, layer_cycles
 from .ops import Floats, Ints, Ops
 from .units import SCAN, VECTOR
-from .work import scan_work, vector_work_of
+from .work import UnitWork, scan_work, vector_work_of
 
 PARALLEL_BITS = 8
 """Activation bits that a lane of a parallel array takes in one pass."""
@@ -93,14 +93,24 @@ def array_cycles(ops: Ops, design: ArrayDesign) -> Ints:
 
 def vector_cycles(ops: Ops, design: ArrayDesign) -> Ints:
     """[n]: cycles of the vector unit, 0 where an operation does not use it."""
-    lane_cycles = vector_work_of(ops, design).lane_cycles
+    return vector_cycles_of(vector_work_of(ops, design), design)
+
+
+def vector_cycles_of(work: UnitWork, design: ArrayDesign) -> Ints:
+    """[n]: as :func:`vector_cycles`; ``work`` of the vector unit."""
+    lane_cycles = work.lane_cycles
     return _ceil(lane_cycles / design.vector_lanes) * VECTOR.interval + np.where(lane_cycles > 0, VECTOR.latency, 0)
 
 
 def scan_cycles(ops: Ops, design: ArrayDesign) -> Ints:
     """[n]: cycles of the scan unit, 0 where an operation does not use it."""
+    return scan_cycles_of(scan_work(ops), ops, design)
+
+
+def scan_cycles_of(work: UnitWork, ops: Ops, design: ArrayDesign) -> Ints:
+    """[n]: as :func:`scan_cycles`; ``work`` of the scan unit."""
     new = np.maximum(ops.tokens // np.maximum(ops.sequences, 1), 1)
-    per_token = _ceil(scan_work(ops).lane_cycles / new / design.scan_lanes) * SCAN.interval
+    per_token = _ceil(work.lane_cycles / new / design.scan_lanes) * SCAN.interval
     return np.where(ops.is_kind("scan"), new * np.maximum(per_token, SCAN.latency) + SCAN.latency, 0)
 
 

@@ -3,7 +3,8 @@
 The array of a one-bit design is made of the elements of :mod:`.gates`: per step of an element its dot product, pipeline
 registers and accumulation; per step of a block of columns its activation register and flags; per step of a block of
 rows its weight registers. Elements without work are clock-gated and cost nothing; lanes without work cost as the others
-do. Wires between blocks, clock spines, skew, select trees, FIFOs and control are not counted.
+do. Wires between blocks, skew, select trees, FIFOs and control are not counted; the clock tree is, with the registers,
+and so are the glitches of the dot products' trees.
 
 Data: the toggle rate of the trace, where it has one, is that of the activation registers; ½ where it has none. What
 stands behind the XNORs is random whatever the activations do, because the weights are: an XNOR of two independent bits
@@ -23,8 +24,9 @@ leakage is memory leakage and static power × time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +40,7 @@ from .gates import (
     accumulator,
     accumulator_bits,
     dot_bits,
+    dot_glitches,
     dot_unit,
     flag_registers,
     multiplier,
@@ -47,7 +50,7 @@ from .gates import (
     xnor_output,
 )
 from .ops import FP16_BITS, HALF, Floats, Ops
-from .technology import Action, Technology, dram_figures, load_technology
+from .technology import Action, Price, Technology, dram_figures, load_technology
 from .traffic import STREAM_BUFFER_KIB, Traffic
 from .work import UnitWork, scan_work, vector_work_of
 
@@ -66,6 +69,8 @@ INT8_MULTIPLY_ADD = multiplier(INT8_BITS, INT8_BITS) + Gates(full_adder=FP32_BIT
 Counts = Mapping[Action, Floats]
 Energy = npt.NDArray[np.float64]
 """[n, 3]: pJ, low, typical, high."""
+SramPrice = Callable[[int, Literal["read", "write"]], Price]
+"""pJ per bit of an access to a memory of some KiB, as :meth:`Technology.sram_pj_per_bit`."""
 
 
 def array_counts(
@@ -84,20 +89,36 @@ def array_counts(
         return _fp16_counts(ops.macs.astype(np.float64), design.lanes)
     if isinstance(design, QuantizedArrayDesign):
         return _quantized_counts(ops, design)
+    steps = array_steps(ops, design)
+    return step_counts(steps, design, ops.toggle, density, weight_toggle, weight_density)
+
+
+def step_counts(
+    steps: ArraySteps,
+    design: OneBitDesign,
+    toggle: Sizes = HALF,
+    density: Sizes = HALF,
+    weight_toggle: float = HALF,
+    weight_density: float = HALF,
+) -> Counts:
+    """Actions of ``steps`` of a one-bit array, of the shape that all arguments broadcast to. Linear in ``steps``.
+
+    ``toggle``, ``density``: of the activation bits; the others as in :func:`array_counts`.
+    """
     lanes, serial, added = design.lanes, design.activations == "serial", dot_bits(design)
     above = accumulator_bits(design.rtl.inputs_max, lanes) - added
     carries = lanes * ((1 << word_bits(design)) - 1) / 2**added / np.maximum(above, 1)
-    toggle, ones = xnor_output(ops.toggle, density, weight_toggle, weight_density)
-    dot, step = dot_unit(design), _array_steps(ops, design)
+    behind, ones = xnor_output(toggle, density, weight_toggle, weight_density)
+    dot = dot_unit(design)
     return _sum(
-        switched(Gates(xnor=dot.xnor) * (step.elements * toggle / HALF)),
-        switched(replace(dot, xnor=0.0) * step.elements, toggle, ones),
-        switched(accumulator(added, doubling=serial) * step.elements),
-        switched(accumulator(above, doubling=serial, summand_bits=0) * step.elements, carries),
-        switched(Gates(register_bits=FLAG_BITS) * step.elements + flag_registers(design) * step.blocks, 0.0),
-        switched(Gates(register_bits=lanes * word_bits(design)) * step.blocks, ops.toggle, density),
-        switched(Gates(register_bits=lanes) * step.weights, weight_toggle, weight_density),
-        switched(Gates(register_bits=added) * step.waits),
+        switched(Gates(xnor=dot.xnor) * (steps.elements * behind / HALF)),
+        switched(replace(dot, xnor=0.0) * steps.elements, behind, ones, glitches=dot_glitches(design)),
+        switched(accumulator(added, doubling=serial) * steps.elements),
+        switched(accumulator(above, doubling=serial, summand_bits=0) * steps.elements, carries),
+        switched(Gates(register_bits=FLAG_BITS) * steps.elements + flag_registers(design) * steps.blocks, 0.0),
+        switched(Gates(register_bits=lanes * word_bits(design)) * steps.blocks, toggle, density),
+        switched(Gates(register_bits=lanes) * steps.weights, weight_toggle, weight_density),
+        switched(Gates(register_bits=added) * steps.waits),
     )
 
 
@@ -119,7 +140,7 @@ def _quantized_counts(ops: Ops, design: QuantizedArrayDesign) -> Counts:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class _ArraySteps:
+class ArraySteps:
     """[n] each: steps of all elements that have an output to make; of the blocks of columns that they are in, row by
     row; of the weight registers in front of them; of the registers in which their dot products wait."""
 
@@ -129,7 +150,7 @@ class _ArraySteps:
     waits: Floats
 
 
-def _array_steps(ops: Ops, design: OneBitDesign) -> _ArraySteps:
+def array_steps(ops: Ops, design: OneBitDesign) -> ArraySteps:
     """The outputs of a linear fill tiles of ``cols``, its tokens tiles of ``rows``; the last of each may be smaller."""
     words = ops.weight_planes * -(-ops.inputs // design.lanes)
     words = words * ops.activation_bits if design.activations == "serial" else words
@@ -140,7 +161,7 @@ def _array_steps(ops: Ops, design: OneBitDesign) -> _ArraySteps:
     tiles, height = np.divmod(ops.tokens, design.rows)
     weights = tiles * -(-design.rows // rows_per_block) + -(-height // rows_per_block)
     waiting = tiles * waits(design.rows, rows_per_block) + waits(height, rows_per_block)
-    return _ArraySteps(
+    return ArraySteps(
         elements=steps * ops.tokens * ops.outputs,
         blocks=steps * ops.tokens * blocks,
         weights=steps * ops.outputs * weights,
@@ -212,12 +233,12 @@ def on_chip_kib(design: ArrayDesign) -> int:
     return design.weight_memory_kib + design.activation_memory_kib + design.state_memory_kib
 
 
-def sram_energy(moved: Traffic, design: ArrayDesign, technology: Technology) -> Energy:
+def sram_energy(moved: Traffic, design: ArrayDesign, pj_per_bit: SramPrice) -> Energy:
     """Reads and writes of the memories and the stream buffers, each at the energy per bit of its capacity."""
     energy = np.zeros((len(moved.weight_reads), 3))
     for accesses in memory_accesses(moved, design):
-        energy += np.outer(8 * accesses.reads, technology.sram_pj_per_bit(accesses.capacity_kib, "read"))
-        energy += np.outer(8 * accesses.writes, technology.sram_pj_per_bit(accesses.capacity_kib, "write"))
+        energy += (8 * accesses.reads)[:, None] * pj_per_bit(accesses.capacity_kib, "read")
+        energy += (8 * accesses.writes)[:, None] * pj_per_bit(accesses.capacity_kib, "write")
     return energy
 
 
@@ -228,7 +249,7 @@ def energies(
     dram = dram_figures()[design.dram.kind].price if design.dram else np.zeros(3)
     return {
         **{unit: _priced(counts, technology) for unit, counts in unit_actions(ops, design, technology).items()},
-        "sram": sram_energy(moved, design, technology),
+        "sram": sram_energy(moved, design, technology.sram_pj_per_bit),
         "dram": np.outer(8.0 * moved.dram, dram),
         "leakage": np.outer(time_s * 1e9, technology.leakage_mw(on_chip_kib(design))),  # mW · s = 1e9 pJ
         "board": np.zeros((len(ops), 3)),

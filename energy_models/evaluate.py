@@ -18,25 +18,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from typing import Any
+from functools import cache, reduce
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from ..designs.design import Dram, OneBitDesign
+from ..designs.design import OneBitDesign
 from .bounds import BOUNDS
-from .cycles import array_cycles, scan_cycles, vector_cycles
-from .energy import array_counts, sram_energy, unit_counts
+from .cycles import array_cycles, scan_cycles_of, vector_cycles_of
+from .energy import ArraySteps, array_steps, sram_energy, step_counts, unit_counts
 from .evaluate_kernel import LANES, Places, evaluate_points
 from .ops import Bools, Floats, Ints
 from .schedule import HALF_BUFFER, ROUNDING, cycles_per_byte
 from .space import Factor, Space, key
-from .technology import ACTIONS, dram_figures, load_technology
-from .traffic import Placement, Traffic, fit, place, traffic
+from .technology import ACTIONS, Price, dram_figures, load_technology
+from .traffic import WEIGHT_GROUPS, Placement, Traffic, fit, must_hold, place_needs, traffic_of
 from .units import DMA
-from .work import scan_work, vector_work
-from .workload import FORMATS, Workload
+from .workload import FORMATS, Workload, formats_of
 
 _INNER = 4096
 """Points over which the place of each in its factors is laid out, where the space has as many."""
@@ -45,6 +44,15 @@ _ACCESSES = (
     "weight_reads", "stream_reads", "stream_writes", "activation_reads", "activation_writes", "state_reads",
     "state_writes",
 )  # fmt: skip
+_NO_DRAM = np.zeros(len(_ACCESSES), dtype=np.int64)
+_ONE_OF_EACH = Traffic(
+    dram_weights=_NO_DRAM,
+    dram_state=_NO_DRAM,
+    dram_activations=_NO_DRAM,
+    **dict(zip(_ACCESSES, np.eye(len(_ACCESSES)), strict=True)),
+)
+"""One byte of each access, one after the other."""
+_STEPS = ("elements", "blocks", "weights", "waits")
 _PLACES = ("head.at", "state.scan.at", "state.conv1d.at", "state.attention.at")
 
 ARRAY = ("activations", "rows", "cols", "lanes", "rtl", *FORMATS)
@@ -97,7 +105,7 @@ def evaluate(workload: Workload, space: Space) -> Totals:
     blocks = np.arange(0, inner.shape[1], LANES)
     varies = np.minimum.reduceat(inner, blocks, axis=1) != np.maximum.reduceat(inner, blocks, axis=1)
     tables = tuple(
-        np.stack([entry(workload, design) for design in factor.designs], axis=1)
+        np.array([entry(workload, design) for design in factor.designs], order="F").T
         for factor, entry in zip(factors, _ENTRIES, strict=True)
     )
     points, program = len(space), workload.program
@@ -145,14 +153,15 @@ def _split(space: Space, factors: Sequence[Factor]) -> tuple[Places, Places]:
     while split and points < _INNER:
         split -= 1
         points *= space.shape[split]
-
-    def summed(offsets: Sequence[Ints]) -> Places:
-        places = reduce(lambda slow, fast: np.add.outer(slow, fast).ravel(), offsets, np.zeros(1, dtype=np.int64))
-        return places.astype(np.uint64)
-
-    outer = np.stack([summed(factor.offsets[:split]) for factor in factors])
-    inner = np.stack([summed(factor.offsets[split:]) for factor in factors])
+    offsets = [np.stack([factor.offsets[axis] for factor in factors]) for axis in range(len(space.axes))]
+    first = np.zeros((len(factors), 1), dtype=np.int64)
+    outer, inner = (reduce(_sums, part, first).astype(np.uint64) for part in (offsets[:split], offsets[split:]))
     return outer, inner
+
+
+def _sums(slow: Ints, fast: Ints) -> Ints:
+    """[factors, slow · fast]: every sum of one of each."""
+    return (slow[:, :, None] + fast[:, None, :]).reshape(len(slow), -1)
 
 
 def _remembers(fields: Sequence[str]) -> Callable[[Callable[[Workload, OneBitDesign], Any]], Any]:
@@ -177,18 +186,19 @@ def _array(workload: Workload, design: OneBitDesign) -> Floats:
 @_remembers(VECTOR)
 def _vector(workload: Workload, design: OneBitDesign) -> Floats:
     """[operations]: cycles in the vector unit."""
-    return vector_cycles(workload.in_formats_of(design).ops, design).astype(np.float64)
+    return vector_cycles_of(workload.in_formats_of(design).vector, design).astype(np.float64)
 
 
 @_remembers(SCAN)
 def _scan(workload: Workload, design: OneBitDesign) -> Floats:
     """[operations]: cycles in the scan unit."""
-    return scan_cycles(workload.in_formats_of(design).ops, design).astype(np.float64)
+    formatted = workload.in_formats_of(design)
+    return scan_cycles_of(formatted.scan, formatted.ops, design).astype(np.float64)
 
 
 @_remembers((*_MEMORIES[::2], *_PLACES, *FORMATS))
 def _placement(workload: Workload, design: OneBitDesign) -> Placement:
-    return place(workload.in_formats_of(design).held, design)
+    return place_needs(workload.in_formats_of(design).needs, design)
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,18 +214,18 @@ class _Moved:
 def _moved(workload: Workload, design: OneBitDesign) -> _Moved:
     """What is moved hangs on what is kept, not on the size of what keeps it, so a few results serve many memories."""
     placement = _placement(workload, design)
-    of = (placement, design.rows, design.cols, design.activation_memory_kib, key(FORMATS)(design))
+    of = (placement, design.rows, design.cols, design.activation_memory_kib, formats_of(design))
     return workload.remembered("moved", of, lambda: _summed(workload, design, placement))
 
 
 def _summed(workload: Workload, design: OneBitDesign, placement: Placement) -> _Moved:
-    ops = workload.in_formats_of(design).ops
-    moved, repeats = traffic(ops, design, placement), workload.repeats
-    head = ops.is_head | ops.is_kind("embedding")
-    weights, of_head = (float(np.sum(repeats * moved.dram_weights, where=where)) for where in (~head, head))
-    parts = [weights, of_head, repeats @ moved.dram_state, repeats @ moved.dram_activations]
-    accesses = np.array([repeats @ getattr(moved, name) for name in _ACCESSES])
-    return _Moved(moved.dram.astype(np.float64), np.array(parts), accesses)
+    formatted = workload.in_formats_of(design)
+    moved = traffic_of(formatted.flows, formatted.ops, design, placement)
+    head = formatted.flows.weight_groups[WEIGHT_GROUPS.index("head")]
+    parts = (moved.dram_weights * ~head, moved.dram_weights * head, moved.dram_state, moved.dram_activations)
+    accesses = [getattr(moved, name) for name in _ACCESSES]
+    totals = np.stack([*parts, *accesses]) @ workload.repeats
+    return _Moved(moved.dram.astype(np.float64), totals[: len(parts)], totals[len(parts) :])
 
 
 @_remembers(TRAFFIC)
@@ -224,9 +234,11 @@ def _traffic(workload: Workload, design: OneBitDesign) -> Floats:
     workload can run without DRAM, and with."""
     moved, placement = _moved(workload, design), _placement(workload, design)
     total = moved.parts.sum()
-    alone = fit(placement, design.model_copy(update={"dram": None})).feasible and not total
-    together = fit(placement, design.model_copy(update={"dram": design.dram or _ANY_DRAM})).feasible
-    return np.concatenate([moved.dram, [total, 1 + np.argmax(moved.parts), alone, together]])
+    alone, together = (
+        all(need <= getattr(design, memory) * 1024 for _, need, memory in must_hold(placement, design, has_dram))
+        for has_dram in (False, True)
+    )
+    return np.append(moved.dram, [total, 1 + np.argmax(moved.parts), alone and not total, together])
 
 
 def _rate(_workload: Workload, design: OneBitDesign) -> Floats:
@@ -238,34 +250,48 @@ def _rate(_workload: Workload, design: OneBitDesign) -> Floats:
 @_remembers(SWITCHING)
 def _switching(workload: Workload, design: OneBitDesign) -> Floats:
     """[3]: pJ of array, vector and scan unit over the whole workload."""
-    technology = load_technology(design.technology)
-    has_multiplier = technology.multiply_18x18 is not None
-    of_units = (has_multiplier, key(FORMATS)(design))
+    has_multiplier = load_technology(design.technology).multiply_18x18 is not None
+    of_units = (has_multiplier, formats_of(design))
     units = workload.remembered("units", of_units, lambda: _unit_actions(workload, design, has_multiplier))
-    counts = _array_actions(workload, design) + units
-    used = np.flatnonzero(counts)
-    return np.asarray(counts[used] @ np.stack([technology.action(ACTIONS[index]) for index in used]))
+    return np.asarray((_array_actions(workload, design) + units) @ _action_prices(design.technology))
+
+
+@cache
+def _action_prices(technology: str) -> Floats:
+    """[actions, 3]: pJ of each; 0 of a multiply that is built of gates, which none counts."""
+    table = load_technology(technology)
+    known = [action for action in ACTIONS if action != "multiply_18x18" or table.multiply_18x18 is not None]
+    prices = np.zeros((len(ACTIONS), 3))
+    prices[[ACTIONS.index(action) for action in known]] = [table.action(action) for action in known]
+    return prices
 
 
 @_remembers(ARRAY)
 def _array_actions(workload: Workload, design: OneBitDesign) -> Floats:
     """[actions] of the array over the whole workload."""
     linears = workload.in_formats_of(design).linears
-    return _total(array_counts(linears, design), workload.linear_repeats) if len(linears) else np.zeros(len(ACTIONS))
+    steps = array_steps(linears, design)
+    repeated = workload.linear_repeats * np.stack([getattr(steps, name) for name in _STEPS])
+    return np.asarray(_step_actions(workload, design) @ repeated.ravel())
+
+
+@_remembers(("activations", "lanes", "rtl"))
+def _step_actions(workload: Workload, design: OneBitDesign) -> Floats:
+    """[actions, 4 · linears] of one step of each kind of ``_STEPS`` in each linear."""
+    steps = ArraySteps(**dict(zip(_STEPS, np.eye(len(_STEPS))[..., None], strict=True)))
+    counts = step_counts(steps, design, workload.linears.toggle)
+    actions = np.zeros((len(ACTIONS), len(_STEPS), len(workload.linears)))
+    for action, count in counts.items():
+        actions[ACTIONS.index(action)] = count
+    return actions.reshape(len(ACTIONS), -1)
 
 
 def _unit_actions(workload: Workload, design: OneBitDesign, has_multiplier: bool) -> Floats:
     """[actions] of vector and scan unit over the whole workload."""
-    ops = workload.in_formats_of(design).ops
-    vector = unit_counts(vector_work(ops, one_bit=True), True, has_multiplier)
-    scan = unit_counts(scan_work(ops), True, has_multiplier)
-    return _total(vector, workload.repeats) + _total(scan, workload.repeats)
-
-
-def _total(counts: Any, repeats: Floats) -> Floats:
-    totals = np.zeros(len(ACTIONS))
-    for action, count in counts.items():
-        totals[ACTIONS.index(action)] = np.sum(repeats * count)
+    formatted, totals = workload.in_formats_of(design), np.zeros(len(ACTIONS))
+    for work in (formatted.vector, formatted.scan):
+        for action, count in unit_counts(work, True, has_multiplier).items():
+            totals[ACTIONS.index(action)] += np.sum(workload.repeats * count)
     return totals
 
 
@@ -278,14 +304,17 @@ def _storage(workload: Workload, design: OneBitDesign) -> Floats:
 
 
 @_remembers((*_MEMORIES, "technology"))
-def _access_prices(_workload: Workload, design: OneBitDesign) -> Floats:
+def _access_prices(workload: Workload, design: OneBitDesign) -> Floats:
     """[7, 3]: pJ of one byte of each access."""
-    one, none = np.eye(len(_ACCESSES)), np.zeros(len(_ACCESSES), dtype=np.int64)
-    accesses = dict(zip(_ACCESSES, one, strict=True))
-    moved = Traffic(dram_weights=none, dram_state=none, dram_activations=none, **accesses)
-    return sram_energy(moved, design, load_technology(design.technology))
+    table = load_technology(design.technology)
+
+    def pj_per_bit(capacity_kib: int, access: Literal["read", "write"]) -> Price:
+        of = (design.technology, capacity_kib, access)
+        price: Price = workload.remembered("sram", of, lambda: table.sram_pj_per_bit(capacity_kib, access))
+        return price
+
+    return sram_energy(_ONE_OF_EACH, design, pj_per_bit)
 
 
 _ENTRIES = (_array, _vector, _scan, _traffic, _rate, _switching, _storage)
 """What a point takes from each of its factors."""
-_ANY_DRAM = Dram(kind="lpddr4", bandwidth_gb_per_s=1.0)

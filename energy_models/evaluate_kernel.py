@@ -84,34 +84,19 @@ def _repeat(x: Table, times: int, lanes: int) -> None:
 
 @numba.njit(nogil=True, error_model="numpy", inline="always")
 def _take(
-    out: Table, begin: int, table: Table, row: int, outer: Places, o: int, inner: Places, varies: Bools, factor: int,
-    block: int, lanes: int,
+    added: bool, out: Table, begin: int, table: Table, row: int, outer: Places, o: int, inner: Places, varies: Bools,
+    factor: int, block: int, lanes: int,
 ) -> None:  # fmt: skip
-    """What the points have in a row of the table of ``factor``, in ``out`` from ``begin`` on."""
+    """What the points have in a row of the table of ``factor``, in ``out`` from ``begin`` on, or ``added`` to it."""
     base, start = outer[factor, o], block * LANES
     if varies[factor, block]:
         for j in range(lanes):
-            out[begin + j] = table[row, base + inner[factor, start + j]]
+            value = table[row, base + inner[factor, start + j]]
+            out[begin + j] = out[begin + j] + value if added else value
     else:
         value = table[row, base + inner[factor, start]]
         for j in range(lanes):
-            out[begin + j] = value
-
-
-@numba.njit(nogil=True, error_model="numpy", inline="always")
-def _add(
-    out: Table, begin: int, table: Table, row: int, outer: Places, o: int, inner: Places, varies: Bools, factor: int,
-    block: int, lanes: int,
-) -> None:  # fmt: skip
-    """As ``_take``, added to what is there."""
-    base, start = outer[factor, o], block * LANES
-    if varies[factor, block]:
-        for j in range(lanes):
-            out[begin + j] += table[row, base + inner[factor, start + j]]
-    else:
-        value = table[row, base + inner[factor, start]]
-        for j in range(lanes):
-            out[begin + j] += value
+            out[begin + j] = out[begin + j] + value if added else value
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -137,15 +122,15 @@ def evaluate_points(
             start = block * LANES
             lanes = min(LANES, inner.shape[1] - start)
             for row, begin in ((0, PER_BYTE), (1, CLOCK)):
-                _take(x, begin, rates, row, outer, o, inner, varies, RATE, block, lanes)
+                _take(False, x, begin, rates, row, outer, o, inner, varies, RATE, block, lanes)
             for p in range(operations):
                 begin = p * LANES
-                _take(moved, begin, traffic, p, outer, o, inner, varies, TRAFFIC, block, lanes)
-                _take(compute, begin, vector, p, outer, o, inner, varies, VECTOR, block, lanes)
+                _take(False, moved, begin, traffic, p, outer, o, inner, varies, TRAFFIC, block, lanes)
+                _take(False, compute, begin, vector, p, outer, o, inner, varies, VECTOR, block, lanes)
                 if uses_array[p]:
-                    _add(compute, begin, array, p, outer, o, inner, varies, ARRAY, block, lanes)
+                    _take(True, compute, begin, array, p, outer, o, inner, varies, ARRAY, block, lanes)
                 if uses_scan[p]:
-                    _add(compute, begin, scan, p, outer, o, inner, varies, SCAN, block, lanes)
+                    _take(True, compute, begin, scan, p, outer, o, inner, varies, SCAN, block, lanes)
             for j in range(lanes):
                 x[CYCLES + j] = 0.0
                 x[COMPUTED + j] = 0.0

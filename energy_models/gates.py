@@ -7,8 +7,9 @@ power of two in the hardware; between them the trees are interpolated.
 
 Energy: count × price of each gate at random data × its activity in the data at hand. The activity of a gate is the
 share of steps in which its outputs change, over that share in random data; its inputs are independent of each other and
-each is a two-state Markov chain with a share of ones (density) and of changes (toggle). Glitches are not counted: the
-zero-delay model of Najm, IEEE TVLSI 2(4) 1994. Random data has density and toggle ½.
+each is a two-state Markov chain with a share of ones (density) and of changes (toggle): the zero-delay model of Najm,
+IEEE TVLSI 2(4) 1994. Random data has density and toggle ½. What changes and does not last is counted beside it, in
+adder trees (:mod:`.glitches`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy.typing as npt
 
 from ..designs.design import ACTIVATION_BITS, OneBitDesign
 from ..designs.pipeline import dot_latency
+from .glitches import popcount_glitches, signed_sum_glitches
 from .ops import HALF, Floats
 from .technology import Action, Cell, Price, Technology
 
@@ -167,6 +169,12 @@ def dot_unit(design: OneBitDesign) -> Gates:
     return signed_sum(design.lanes, ACTIVATION_BITS, stages)
 
 
+def dot_glitches(design: OneBitDesign) -> Floats:
+    """Glitches per full adder in one step of :func:`dot_unit`."""
+    glitches = popcount_glitches if design.activations == "serial" else signed_sum_glitches
+    return glitches(design.lanes, design.rtl.levels_per_stage)
+
+
 def dot_bits(design: OneBitDesign) -> float:
     """Width of one step's dot product."""
     return float(_bit_length(design.lanes * ((1 << word_bits(design)) - 1)))
@@ -234,15 +242,19 @@ def activity(cell: str, toggle: Sizes = HALF, density: Sizes = HALF) -> Floats:
     return np.asarray(changes(toggle, density) / changes(_RANDOM, _RANDOM))
 
 
-def switched(gates: Gates, toggle: Sizes = HALF, density: Sizes = HALF, clocked: Sizes = 1.0) -> dict[Action, Floats]:
+def switched(
+    gates: Gates, toggle: Sizes = HALF, density: Sizes = HALF, clocked: Sizes = 1.0, glitches: Sizes = 0.0
+) -> dict[Action, Floats]:
     """Actions of ``gates`` in one step: gates at random data that cost as much, register bits clocked and changed.
 
     ``toggle``, ``density``: of every gate's inputs and of the registers; ``clocked``: share of the register bits that
-    get a clock, the others keep what they have.
+    get a clock, the others keep what they have; ``glitches``: per full adder at random data.
     """
     registers = gates["register_bits"] * np.asarray(clocked)
+    full_adders = gates["full_adder"] * activity("full_adder", toggle, density)
     return {
-        "full_adder": gates["full_adder"] * activity("full_adder", toggle, density),
+        "full_adder": full_adders,
+        "glitch": full_adders * np.asarray(glitches),
         "half_adder": gates["half_adder"] * activity("half_adder", toggle, density),
         "xnor": gates["xnor"] * activity("xnor", toggle, density),
         "and2": gates["and2"] * activity("and2", toggle, density),
@@ -253,10 +265,15 @@ def switched(gates: Gates, toggle: Sizes = HALF, density: Sizes = HALF, clocked:
 
 
 def switching_energy(
-    gates: Gates, technology: Technology, toggle: Sizes = HALF, density: Sizes = HALF, clocked: Sizes = 1.0
+    gates: Gates,
+    technology: Technology,
+    toggle: Sizes = HALF,
+    density: Sizes = HALF,
+    clocked: Sizes = 1.0,
+    glitches: Sizes = 0.0,
 ) -> Price:
     """[…, 3]: pJ of one step of ``gates`` in data as in :func:`switched`: low, typical, high."""
-    actions = switched(gates, toggle, density, clocked)
+    actions = switched(gates, toggle, density, clocked, glitches)
     return np.asarray(sum(count[..., None] * technology.action(action) for action, count in actions.items()))
 
 

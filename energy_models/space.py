@@ -32,6 +32,8 @@ class Axis:
             if any(_touch(self.path, field) for field in fields):
                 return self.values, np.arange(len(self.values))
             return self.values[:1], np.zeros(len(self.values), dtype=np.int64)
+        if len(self.values) == 1:
+            return self.values, np.zeros(1, dtype=np.int64)
         first: dict[Any, tuple[int, OneBitDesign]] = {}
         key_of, codes = key(fields), np.empty(len(self.values), dtype=np.int64)
         for index, design in enumerate(self.values):

@@ -23,10 +23,11 @@ from ..designs.yaml_file import read_yaml, validated
 
 FigureKind = Literal["silicon", "post-layout", "datasheet", "model", "estimate", "derived"]
 Action = Literal[
-    "full_adder", "half_adder", "xnor", "and2", "mux2", "register_clock", "register_data",
+    "full_adder", "half_adder", "xnor", "and2", "mux2", "glitch", "register_clock", "register_data",
     "multiply_18x18", "table_lookup", "fp16_multiply", "fp16_add",
 ]  # fmt: skip
-"""Arithmetic actions, priced per gate or register bit, or per operation (the second line)."""
+"""Arithmetic actions, priced per gate or register bit, or per operation (the second line). ``glitch``: a change of a
+full adder's sum or carry that does not last (:mod:`.glitches`). ``register_clock`` has its share of the clock tree."""
 ACTIONS: tuple[Action, ...] = get_args(Action)
 Cell = Literal["full_adder", "half_adder", "xnor", "and2", "mux2", "register_bit", "nand2"]
 """Standard cells that have an area; the NAND2 is what gate equivalents are counted in."""
@@ -43,7 +44,9 @@ Device = Literal[
 Price = npt.NDArray[np.float64]
 """[3]: low, typical, high."""
 
-SAME_LUT: dict[Action, Action] = {"half_adder": "full_adder", "and2": "xnor", "mux2": "xnor"}
+SAME_LUT: dict[Action, Action] = {
+    "half_adder": "full_adder", "and2": "xnor", "mux2": "xnor", "glitch": "full_adder",
+}  # fmt: skip
 """Of an FPGA, whose table may leave a gate out: the gate that takes the same LUT, and so has its price."""
 
 _TABLES = Path(__file__).parent / "technologies"
@@ -133,6 +136,7 @@ class Technology(_Value):
     half_adder: Figure | None = None
     and2: Figure | None = None
     mux2: Figure | None = None
+    glitch: Figure | None = None
     multiply_18x18: Figure | None = None
     sram: Annotated[tuple[SramPoint, ...], Field(min_length=1)]
     sram_leakage: Figure
@@ -182,7 +186,8 @@ class Technology(_Value):
 
     def action(self, action: Action) -> Price:
         """pJ per action. Where the table lacks a gate, it is a LUT: a half adder costs what a full adder does, an AND
-        and a multiplexer what an XNOR does. Raises ``ValueError`` for a multiplier that the table does not have."""
+        and a multiplexer what an XNOR does, a glitch what a full adder does. Raises ``ValueError`` for a multiplier
+        that the table does not have."""
         figure: Figure | None = getattr(self, action)
         if figure is None and action in SAME_LUT:
             figure = getattr(self, SAME_LUT[action])

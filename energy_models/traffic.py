@@ -32,6 +32,16 @@ _QUANTIZER_INPUT_BITS = 18
 """Of what a one-bit design quantizes; the others quantize FP16."""
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Needs:
+    """Bytes of each of ``WEIGHT_GROUPS`` and of ``STATE_KINDS`` over the whole model, and of the inputs and outputs of
+    one token in the operation that has the most of them."""
+
+    weights: dict[str, int]
+    states: dict[str, int]
+    activations: int
+
+
 @dataclass(frozen=True)
 class Placement:
     """What a design keeps on chip: groups of weights and of state. ``complete``: that is everything.
@@ -56,6 +66,28 @@ class Fit:
 
     feasible: bool
     reason: str = ""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Flows:
+    """[n] bytes each, of what no size of a design changes; ``weight_groups``, ``state_groups`` [3, n] which operations
+    are of which group.
+
+    ``stored``: weights; the rows that an embedding fetches. ``through``: ``inputs`` and outputs, ``per_token`` of one
+    token. ``new_tokens``: of one sequence. ``updates``: how often state is written, by a recurrence at every token.
+    ``quantizer_reads``, ``quantizer_writes``: in the activation memory.
+    """
+
+    weight_groups: Bools
+    state_groups: Bools
+    stored: Ints
+    inputs: Ints
+    through: Ints
+    per_token: Floats
+    new_tokens: Ints
+    updates: Ints
+    quantizer_reads: Floats
+    quantizer_writes: Floats
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -86,15 +118,28 @@ class Traffic:
         return np.asarray(reads + self.stream_writes + self.activation_writes + self.state_writes)
 
 
+def needs_of(ops: Ops) -> Needs:
+    """What the model needs that ``ops`` (in a design's own formats) ran."""
+    state_bytes = np.maximum(ops.state_read_bytes, ops.state_write_bytes)
+    per_token = -(-(ops.input_bytes + ops.output_bytes) // np.maximum(ops.tokens, 1))
+    return Needs(
+        weights=dict(zip(WEIGHT_GROUPS, _group_bytes(ops, ops.weight_bytes, _weight_groups(ops)), strict=True)),
+        states=dict(zip(STATE_KINDS, _group_bytes(ops, state_bytes, _state_groups(ops)), strict=True)),
+        activations=int(per_token.max(initial=0)),
+    )
+
+
 def place(ops: Ops, design: Design) -> Placement:
     """What ``design`` keeps on chip of the model that ``ops`` (in the design's own formats) ran."""
-    weights = dict(zip(WEIGHT_GROUPS, _group_bytes(ops, ops.weight_bytes, _weight_masks(ops)), strict=True))
-    state_bytes = np.maximum(ops.state_read_bytes, ops.state_write_bytes)
-    states = dict(zip(STATE_KINDS, _group_bytes(ops, state_bytes, _state_masks(ops)), strict=True))
+    return place_needs(needs_of(ops), design)
+
+
+def place_needs(needs: Needs, design: Design) -> Placement:
+    """What ``design`` keeps on chip of a model that needs this."""
+    weights, states = needs.weights, needs.states
     weights_at, states_at = _places(design)
     kept_weights = _keep(weights, design.weight_memory_kib * 1024, weights_at)
     kept_states = _keep(states, design.state_memory_kib * 1024, states_at)
-    per_token = -(-(ops.input_bytes + ops.output_bytes) // np.maximum(ops.tokens, 1))
     return Placement(
         weights=kept_weights,
         states=kept_states,
@@ -102,52 +147,75 @@ def place(ops: Ops, design: Design) -> Placement:
         state_need=sum(states.values()),
         demanded_weights=sum(weights[group] for group in _demanded(weights_at)),
         demanded_state=sum(states[group] for group in _demanded(states_at)),
-        activation_need=int(per_token.max(initial=0)),
+        activation_need=needs.activations,
         complete=not any((weights | states)[group] for group in {*weights, *states} - kept_weights - kept_states),
     )
 
 
 def fit(placement: Placement, design: Design) -> Fit:
     """Whether a design without DRAM holds everything, and one with DRAM what it says is on chip."""
-    if design.dram is None:
-        why = f"{design.name} has no dram: "
-        activations = ("activations of one token", placement.activation_need, "activation_memory_kib")
-        needs = [
-            ("weights", placement.weight_need, "weight_memory_kib"),
-            ("state", placement.state_need, "state_memory_kib"),
-            activations,
-        ]
-    else:
-        why = f"{design.name} asks for more than fits on chip: "
+    has_dram = design.dram is not None
+    why = "asks for more than fits on chip" if has_dram else "has no dram"
+    short = [
+        f"{what} need {need / 1024:.1f} KiB, {field} is {getattr(design, field)}"
+        for what, need, field in must_hold(placement, design, has_dram)
+        if need > getattr(design, field) * 1024
+    ]
+    return Fit(not short, f"{design.name} {why}: {'; '.join(short)}" if short else "")
+
+
+def must_hold(placement: Placement, design: Design, has_dram: bool) -> list[tuple[str, int, str]]:
+    """What must stay on chip, its bytes and the field of the memory that must hold it, with DRAM or without."""
+    if has_dram:
         states = " and ".join(_demanded(_places(design)[1]))
-        needs = [
+        return [
             ("embedding and head", placement.demanded_weights, "weight_memory_kib"),
             (f"states of {states}", placement.demanded_state, "state_memory_kib"),
         ]
-    short = [
-        f"{what} need {need / 1024:.1f} KiB, {field} is {getattr(design, field)}"
-        for what, need, field in needs
-        if need > getattr(design, field) * 1024
+    return [
+        ("weights", placement.weight_need, "weight_memory_kib"),
+        ("state", placement.state_need, "state_memory_kib"),
+        ("activations of one token", placement.activation_need, "activation_memory_kib"),
     ]
-    return Fit(not short, why + "; ".join(short) if short else "")
 
 
 def traffic(ops: Ops, design: Design, placement: Placement) -> Traffic:
     """Bytes of each operation on ``design``; ``ops`` in the design's own formats, ``placement`` from :func:`place`."""
-    linear, embedding = ops.is_kind("linear"), ops.is_kind("embedding")
-    one_bit = design.kind == "one_bit"
+    return traffic_of(flows_of(ops, design.kind == "one_bit"), ops, design, placement)
+
+
+def flows_of(ops: Ops, one_bit: bool) -> Flows:
+    """What flows through each operation on a one-bit design, or on another."""
+    embedding, sequences, tokens = ops.is_kind("embedding"), np.maximum(ops.sequences, 1), np.maximum(ops.tokens, 1)
+    inputs, new_tokens = np.where(embedding, 0, ops.input_bytes), ops.tokens // sequences
+    quantized = ops.is_kind("linear") & (one_bit | (ops.activation_bits < FP16_BITS))
+    entering = np.where(quantized, ops.tokens * ops.inputs, 0)
+    return Flows(
+        weight_groups=_weight_groups(ops),
+        state_groups=_state_groups(ops),
+        stored=np.where(embedding, ops.input_bytes, ops.weight_bytes),
+        inputs=inputs,
+        through=inputs + ops.output_bytes,
+        per_token=(inputs + ops.output_bytes) / tokens,
+        new_tokens=new_tokens,
+        updates=np.where(ops.is_kind("scan", "conv1d"), new_tokens, 1),
+        quantizer_reads=entering * (_QUANTIZER_INPUT_BITS if one_bit else FP16_BITS) / 8,
+        quantizer_writes=entering * ops.activation_bits / 8,
+    )
+
+
+def traffic_of(flows: Flows, ops: Ops, design: Design, placement: Placement) -> Traffic:
+    """As :func:`traffic`, of flows that are known."""
+    linear, inputs, stored = ops.is_kind("linear"), flows.inputs, flows.stored
     rows, cols = (GPU_TILE, GPU_TILE) if isinstance(design, GpuDesign) else (design.rows, design.cols)
     capacity = design.activation_memory_kib * 1024
 
-    streamed = ~_members(_weight_masks(ops), WEIGHT_GROUPS, placement.weights)
-    stored = np.where(embedding, ops.input_bytes, ops.weight_bytes)  # an embedding fetches rows of the table
+    streamed = ~_members(flows.weight_groups, WEIGHT_GROUPS, placement.weights)
     weights = np.where(streamed, stored, 0)
-    inputs = np.where(embedding, 0, ops.input_bytes)
 
-    token_bytes = (inputs + ops.output_bytes) / np.maximum(ops.tokens, 1)
-    chunked = placement.complete & (token_bytes <= capacity)
-    spilled = (inputs + ops.output_bytes > capacity) & ~chunked
-    chunks = np.clip(-(-inputs // max(capacity, 1)), 1, np.maximum(ops.tokens, 1))
+    chunked = placement.complete & (flows.per_token <= capacity)
+    spilled = (flows.through > capacity) & ~chunked
+    chunks = np.minimum(np.maximum(-(-inputs // max(capacity, 1)), 1), np.maximum(ops.tokens, 1))
     output_tiles = -(-ops.outputs // cols)
     again_inputs = weights + inputs * output_tiles
     again_weights = weights * chunks + inputs
@@ -157,23 +225,18 @@ def traffic(ops: Ops, design: Design, placement: Placement) -> Traffic:
     dram_inputs = np.where(spilled, np.where(reread, inputs * output_tiles, inputs), 0)
     dram_outputs = np.where(spilled, ops.output_bytes, 0)
 
-    resident_state = _members(_state_masks(ops), STATE_KINDS, placement.states)
+    resident_state = _members(flows.state_groups, STATE_KINDS, placement.states)
     state_in = np.where(resident_state, 0, ops.state_read_bytes)
     state_out = np.where(resident_state, 0, ops.state_write_bytes)
 
     token_tiles = -(-ops.tokens // rows)
-    new_tokens = ops.tokens // np.maximum(ops.sequences, 1)
-    updates = np.where(ops.is_kind("scan", "conv1d"), new_tokens, 1)  # a recurrence touches its state at every token
-    readings = np.where(ops.is_kind("attention"), -(-new_tokens // rows), updates)  # of a sequence's own KV cache
+    readings = np.where(ops.is_kind("attention"), -(-flows.new_tokens // rows), flows.updates)  # of its own KV cache
     if isinstance(design, GpuDesign):
         array_reads = np.where(linear, output_tiles, 1)
     else:
-        planes = ops.weight_planes if one_bit else 1
+        planes = ops.weight_planes if design.kind == "one_bit" else 1
         array_reads = np.where(linear, output_tiles * planes, np.where(ops.is_kind("rmsnorm", "gated_rmsnorm"), 2, 1))
     weight_reads = (stored * np.where(linear, token_tiles, 1)).astype(np.float64)
-    quantized = linear & (one_bit | (ops.activation_bits < FP16_BITS))
-    entering = np.where(quantized, ops.tokens * ops.inputs, 0)
-    quantizer_bits = _QUANTIZER_INPUT_BITS if one_bit else FP16_BITS
     return Traffic(
         dram_weights=dram_weights,
         dram_state=state_in + state_out,
@@ -181,25 +244,26 @@ def traffic(ops: Ops, design: Design, placement: Placement) -> Traffic:
         weight_reads=np.where(streamed, 0.0, weight_reads),
         stream_reads=np.where(streamed, weight_reads, 0.0),
         stream_writes=dram_weights.astype(np.float64),
-        activation_reads=inputs * array_reads + entering * quantizer_bits / 8 + dram_outputs,
-        activation_writes=ops.output_bytes + entering * ops.activation_bits / 8 + dram_inputs,
+        activation_reads=inputs * array_reads + flows.quantizer_reads + dram_outputs,
+        activation_writes=ops.output_bytes + flows.quantizer_writes + dram_inputs,
         state_reads=(ops.state_read_bytes * readings + state_out).astype(np.float64),
-        state_writes=(ops.state_write_bytes * updates + state_in).astype(np.float64),
+        state_writes=(ops.state_write_bytes * flows.updates + state_in).astype(np.float64),
     )
 
 
-def _weight_masks(ops: Ops) -> list[Bools]:
-    """The groups of ``WEIGHT_GROUPS``; embedding rows are rows of the head's table."""
+def _weight_groups(ops: Ops) -> Bools:
+    """[3, n]: which operations are of which of ``WEIGHT_GROUPS``; embedding rows are rows of the head's table."""
     head = ops.is_head | ops.is_kind("embedding")
     linear = ops.is_kind("linear") & ~head
-    return [~linear & ~head, linear, head]
+    return np.stack([~linear & ~head, linear, head])
 
 
-def _state_masks(ops: Ops) -> list[Bools]:
-    return [ops.is_kind(group) for group in STATE_KINDS]
+def _state_groups(ops: Ops) -> Bools:
+    """[3, n]: which operations keep which of ``STATE_KINDS``."""
+    return np.stack([ops.is_kind(group) for group in STATE_KINDS])
 
 
-def _group_bytes(ops: Ops, sizes: Ints, masks: list[Bools]) -> list[int]:
+def _group_bytes(ops: Ops, sizes: Ints, masks: Bools) -> list[int]:
     """Bytes of each group: the greatest sum over one step."""
     _, step = np.unique(ops.step, return_inverse=True)
     return [int(np.bincount(step, weights=np.where(mask, sizes, 0)).max(initial=0)) for mask in masks]
@@ -228,5 +292,6 @@ def _keep(sizes: Mapping[str, int], capacity: int, places: Mapping[str, str]) ->
     return frozenset(kept)
 
 
-def _members(masks: list[Bools], groups: tuple[str, ...], kept: frozenset[str]) -> Bools:
-    return np.logical_or.reduce([mask & (group in kept) for mask, group in zip(masks, groups, strict=True)])
+def _members(masks: Bools, groups: tuple[str, ...], kept: frozenset[str]) -> Bools:
+    """[n]: the operations of the groups that are kept."""
+    return np.asarray(np.array([group in kept for group in groups]) @ masks)

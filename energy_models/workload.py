@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -21,11 +22,14 @@ import pandas as pd
 
 from ..designs.design import OneBitDesign
 from ..traces.trace import Trace
-from .ops import Floats, Ints, Ops
+from .ops import Bools, Floats, Ints, Ops
 from .space import key
+from .traffic import Flows, Needs, flows_of, needs_of
+from .work import UnitWork, scan_work, vector_work
 
 FORMATS = ("head.bits", "state.scan.bits", "state.conv1d.bits", "state.attention.bits")
 """Fields of a design that change the operations themselves."""
+formats_of = key(FORMATS)
 MEMO_LIMIT = 1 << 18
 """Results that a workload remembers before it forgets them all."""
 
@@ -44,14 +48,32 @@ class Program:
     steps: Ints
 
 
+class AskedOps(Ops):
+    """Operations that many designs are asked about: which are of a kind is found once."""
+
+    @cached_property
+    def _of_kinds(self) -> dict[tuple[str, ...], Bools]:
+        return {}
+
+    def is_kind(self, *kinds: str) -> Bools:
+        """[n]: operations of one of these kinds."""
+        if kinds not in self._of_kinds:
+            self._of_kinds[kinds] = super().is_kind(*kinds)
+        return self._of_kinds[kinds]
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Formatted:
-    """Operations in a design's own formats: the distinct ones; linears by toggle rate as well; and for what memories
-    must hold, those of each step with the bytes of all that are equal."""
+    """What no size of a design changes, in its own formats: the distinct operations; linears by toggle rate as well;
+    the work of the vector and the scan unit in each operation; what memories must hold; what flows through each
+    operation."""
 
     ops: Ops
     linears: Ops
-    held: Ops
+    vector: UnitWork
+    scan: UnitWork
+    needs: Needs
+    flows: Flows
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -87,27 +109,39 @@ class Workload:
 
     def in_formats_of(self, design: OneBitDesign) -> Formatted:
         """The operations as ``design`` runs them."""
-        return self.remembered("formats", key(FORMATS)(design), lambda: self._formatted(design))
+        return self.remembered("formats", formats_of(design), lambda: self._formatted(design))
 
     def remembered(self, what: str, of: Hashable, make: Any) -> Any:
         """``make()``, or what it gave when it was asked for ``what`` of the same before."""
         known = (what, of)
         if known not in self.memo:
+            result = make()  # which may remember more
             if len(self.memo) >= MEMO_LIMIT:
                 self.memo.clear()
-            self.memo[known] = make()
+            self.memo[known] = result
         return self.memo[known]
 
     def _formatted(self, design: OneBitDesign) -> Formatted:
-        ops, members = self.ops.in_formats_of(design), self.program.members
+        ops, linears = self.ops.in_formats_of(design), self.linears.in_formats_of(design)
+        return Formatted(
+            ops=ops,
+            linears=linears,
+            vector=vector_work(ops, one_bit=True),
+            scan=scan_work(ops),
+            needs=needs_of(self._held(ops)),
+            flows=flows_of(ops, one_bit=True),
+        )
+
+    def _held(self, ops: Ops) -> Ops:
+        """The operations of each step, with the bytes of all that are equal."""
+        members = self.program.members
         sums = ("weight_bytes", "state_read_bytes", "state_write_bytes")
         each = _take(ops, members[:, 0])
-        held = replace(
+        return replace(
             each,
             step=np.repeat(np.arange(len(self.program.steps)), np.diff(self.program.steps[:, 2:4])[:, 0]),
             **{name: getattr(each, name) * members[:, 1] for name in sums},
         )
-        return Formatted(ops=ops, linears=self.linears.in_formats_of(design), held=held)
 
 
 def _groups(columns: dict[str, Any]) -> tuple[Ints, Ints, Floats]:
@@ -118,8 +152,8 @@ def _groups(columns: dict[str, Any]) -> tuple[Ints, Ints, Floats]:
     return number, first, sizes.astype(np.float64)
 
 
-def _take(ops: Ops, rows: Ints) -> Ops:
-    return Ops(**{each.name: getattr(ops, each.name)[rows] for each in fields(ops)})
+def _take(ops: Ops, rows: Ints) -> AskedOps:
+    return AskedOps(**{each.name: getattr(ops, each.name)[rows] for each in fields(ops)})
 
 
 def _program(number: Ints, step: Ints, layer: Ints) -> Program:

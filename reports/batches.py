@@ -26,7 +26,7 @@ from .plotting import (
     text_width,
 )
 
-_HEIGHT, _BOTTOM, _TALL = 4.0, 0.12, 0.6
+_HEIGHT, _BOTTOM, _TALL = 4.2, 0.12, 0.57
 _COLOURS = {m.FP16: FP16, m.ONE_BIT: ONE_BIT}
 _READING = {
     "decode": "The sequences of a batch share every weight that is read, in FP16 as at one bit, so the weights' part "
@@ -84,13 +84,13 @@ def _energy(axes: Axes, series: dict[str, pd.DataFrame]) -> None:
         axes.plot(x, typical, "o-", color=colour, linewidth=2.0, markersize=4.5)
         above = role == m.FP16
         axes.annotate(
-            "FP16 twin" if above else "one-bit design", (x[-1], high[-1] if above else low[-1]),
-            (2, 6 if above else -14), textcoords="offset points", fontsize=8.5, ha="right", weight="bold",
-            color=MUTED if above else ACCENT,
+            "FP16 twin" if above else "one-bit design", (x[0], high[0]) if above else (x[-1], low[-1]),
+            (-2, 6) if above else (2, -14), textcoords="offset points", fontsize=8.5, ha="left" if above else "right",
+            weight="bold", color=MUTED if above else ACCENT,
         )  # fmt: skip
     axes.set_yscale("log")
     lowest, highest = (series[r][f"energy_{e}_uj"] / scale for r, e in ((m.ONE_BIT, "low"), (m.FP16, "high")))
-    axes.set_ylim(lowest.min() / 1.9, highest.max() * 1.5)
+    axes.set_ylim(lowest.min() / 1.9, highest.max() * 1.9)
     axes.yaxis.set_major_formatter(lambda v, _: f"{v:,.12g}")
     axes.yaxis.set_minor_formatter(lambda v, _: "")
     _over_batch(axes, series[m.ONE_BIT], f"energy per token, {unit}")
@@ -101,10 +101,10 @@ def _gain(axes: Axes, bit: pd.DataFrame) -> None:
     low, high = bit["ratio_low"].to_numpy(float), bit["ratio_high"].to_numpy(float)
     axes.fill_between(x, low, high, color=ONE_BIT, alpha=0.22, linewidth=0)
     axes.plot(x, ratio, "o-", color=ONE_BIT, linewidth=2.0, markersize=4.5)
-    for i, right in ((0, False), (len(x) - 1, True)):
+    for i, y, offset, side in ((0, high[0], 5, "left"), (-1, low[-1], -13, "right")):
         axes.annotate(
-            q.factor(ratio[i]), (x[i], high[i]), (0, 5), textcoords="offset points", fontsize=10, weight="bold",
-            color=ACCENT, ha="right" if right else "left",
+            q.factor(ratio[i]), (x[i], y), (0, offset), textcoords="offset points", fontsize=10, weight="bold",
+            color=ACCENT, ha=side,
         )  # fmt: skip
     axes.set_ylim(0, high.max() * 1.18)
     axes.yaxis.set_major_formatter(lambda v, _: f"{v:g}×")

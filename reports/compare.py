@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from ..designs.design import TWIN, Design, distinct, load_designs
-from ..energy_models.asic_area import ALL_TWINS, has_area
+from ..designs.design import TWIN, Design, OneBitDesign, distinct, load_design, load_designs
+from ..energy_models.asic_area import ALL_TWINS, UnknownAreaError, check_baselines
 from ..models.precision import Precision
 from ..models.published import SHIPPED, get_config
 from ..traces.parquet import write_trace
@@ -43,10 +43,13 @@ BASELINES = (TWIN, "fp16-area", "w8a8", "w4a16", "gpu-h100", "gpu-h100/achieved"
 
 @dataclass(frozen=True)
 class CompareResult:
-    """What was found and where it stands: the comparison of every batch, the headline, the files in ``directory``."""
+    """What was found and where it stands: the comparison of every batch, the models and the designs of its rows by
+    name, the headline, the files in ``directory``."""
 
     directory: Path
     comparison: pd.DataFrame
+    subjects: Mapping[str, Subject]
+    designs: Mapping[str, Design]
     headline: str
     files: tuple[Path, ...]
 
@@ -118,7 +121,8 @@ def compare(
         files = _move(build, directory)
         progress.update(task, completed=1, total=1)
     _show(console, found, directory)
-    return CompareResult(directory, found.batches, _headline(found), files)
+    subjects = {each.model: each for each, _ in chosen}
+    return CompareResult(directory, found.batches, subjects, found.designs, _headline(found), files)
 
 
 def _check_directory(directory: Path) -> None:
@@ -140,17 +144,20 @@ class _Plan:
 
 def _designs(model: str, designs: Sequence[str] | None, baselines: Sequence[str]) -> _Plan:
     """Designs for ``model`` in the order of the report: each baseline before its one-bit design, GPUs last."""
+    check_baselines(baselines)
     names = list(designs) if designs else [*DESIGNS, *(SMALL_DESIGNS if model in SHIPPED else ())]
     twins = [each for each in baselines if each in ALL_TWINS]
     chosen: list[Design] = []
     left_out = []
-    for name in names:
-        (design,) = load_designs([name], [], ALL_TWINS)
-        areas = design.kind != "one_bit" or has_area(design)
-        unknown = [each for each in twins if each.endswith("-area") and not areas]
-        left_out += [f"{design.name}/{each} left out: its technology has no areas of cells." for each in unknown]
-        chosen += load_designs([name], [each for each in twins if each not in unknown], ALL_TWINS)
-    others = load_designs([], [each for each in baselines if each not in ALL_TWINS], ALL_TWINS)
+    for design in (load_design(name, ALL_TWINS) for name in names):
+        if isinstance(design, OneBitDesign):
+            for twin in twins:
+                try:
+                    chosen.append(ALL_TWINS[twin](design))
+                except UnknownAreaError as error:
+                    left_out.append(f"{design.name}/{twin} left out: {error}.")
+        chosen.append(design)
+    others = load_designs([], [each for each in baselines if each not in twins], ALL_TWINS)
     return _Plan(distinct([*chosen, *others]), left_out)
 
 

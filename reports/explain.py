@@ -12,8 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..designs.design import Design, OneBitDesign, load_design
-from ..energy_models.asic_area import ALL_TWINS
+from ..designs.design import Design, OneBitDesign
 from ..energy_models.energy import COMPONENTS
 from ..energy_models.explain import (
     End,
@@ -25,11 +24,10 @@ from ..energy_models.explain import (
     TableRow,
     explain,
 )
-from ..traces.parquet import read_trace
 from ..traces.trace import Trace
 from . import measures as m
 from . import quantities as q
-from .compare import BASELINES, DESIGNS, SMALL_DESIGNS, CompareResult
+from .compare import CompareResult
 from .results import tokens
 
 Range = tuple[float, float, float]
@@ -45,41 +43,30 @@ def of_costs(trace: Trace, designs: Sequence[Design]) -> list[Explanation]:
     return [explain(trace, design, _baselines(design, designs)) for design in designs]
 
 
-def of_comparison(
-    found: CompareResult, phase: str, designs: Sequence[str] | None = None, baselines: Sequence[str] = BASELINES
-) -> list[Explanation]:
-    """The headline pair of ``found``, per token: the largest model, in ``phase`` at batch 1, on the first design with
-    an FP16 baseline and on that, with the energy ratios to all of its baselines. Where no design has an FP16 baseline,
-    every design of the largest model.
+def of_comparison(found: CompareResult, phase: str | None = None) -> list[Explanation]:
+    """The rows of ``found``, per token, in their order, the one-bit ones with the energy ratios to their baselines.
+    With ``phase`` those of the headline alone: the largest model that has an FP16 baseline, or of all where none has,
+    in that phase at batch 1.
 
-    ``designs``, ``baselines``: as they were given to ``compare``. Measured rows have no terms. Raises ``OSError`` where
-    the traces are no longer in the folder of the report.
+    Measured rows have no terms.
     """
-    rows = found.comparison[(found.comparison["phase"] == phase) & (found.comparison["batch"] == 1)]
-    paired = rows[rows["ratio"].notna()]
-    lead = (paired if len(paired) else rows).sort_values("memory_bytes", ascending=False, kind="stable").iloc[0]
-    names = [*(designs or (*DESIGNS, *SMALL_DESIGNS)), *(name for name in baselines if name not in ALL_TWINS)]
-    known = list(_designs(rows.loc[rows["model"] == lead["model"], "design"], names))
-    shown = [each for each in known if not len(paired) or each.name in (lead["baseline"], lead["design"])]
-    trace = read_trace(found.directory / f"{lead['model']}.{phase}.trace.parquet")
-    return [explain(trace, design, _baselines(design, known), tokens(trace)) for design in shown]
+    rows = found.comparison[found.comparison["design"].isin(list(found.designs))]
+    if phase is not None:
+        rows = rows[(rows["phase"] == phase) & (rows["batch"] == 1)]
+        paired = rows[rows["ratio"].notna()]
+        lead = (paired if len(paired) else rows).sort_values("memory_bytes", ascending=False, kind="stable").iloc[0]
+        rows = rows[rows["model"] == lead["model"]]
+    explanations = []
+    for (model, of_phase, batch), alike in rows.groupby(["model", "phase", "batch"], sort=False):
+        trace = found.subjects[model].trace(of_phase, int(batch))
+        designs = [found.designs[name] for name in alike["design"]]
+        explanations += [explain(trace, each, _baselines(each, designs), tokens(trace)) for each in designs]
+    return explanations
 
 
 def _baselines(design: Design, designs: Iterable[Design]) -> list[Design]:
     one_bit = isinstance(design, OneBitDesign)
     return [other for other in designs if one_bit and other.name.startswith(f"{design.name}/")]
-
-
-def _designs(rows: Iterable[str], names: Iterable[str]) -> Iterator[Design]:
-    """The designs of ``rows`` of a comparison: those of ``names``, as ``load_design`` knows them, and their twins."""
-    loaded = {design.name: design for design in (load_design(name, ALL_TWINS) for name in names)}
-    for row in rows:
-        base, _, suffix = row.rpartition("/")
-        of = loaded.get(base)
-        if row in loaded:
-            yield loaded[row]
-        elif isinstance(of, OneBitDesign) and suffix in ALL_TWINS:
-            yield ALL_TWINS[suffix](of)
 
 
 def records(explanations: Iterable[Explanation]) -> list[dict[str, Any]]:

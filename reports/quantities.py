@@ -69,8 +69,10 @@ def size_unit(count: float) -> tuple[float, str]:
 
 
 def share(value: float) -> str:
-    """``43 %``; below 1 %, one digit after the point."""
-    return f"{value * 100:.0f} %" if value >= 0.01 or value == 0 else f"{value * 100:.1f} %"
+    """``43 %``; below 1 %, one digit after the point, and ``<0.1 %`` where that would be 0."""
+    if value == 0 or value >= 0.00995:
+        return f"{value * 100:.0f} %"
+    return f"{value * 100:.1f} %" if value >= 0.0005 else "<0.1 %"
 
 
 def _unit(value: float, units: tuple[tuple[float, str], ...]) -> tuple[float, str]:

@@ -231,6 +231,10 @@ def _certainty(results: Results, rows: pd.DataFrame) -> Card:
     )
 
 
+LEFT_OUT = "What was left out"
+"""Title of a section of the page."""
+
+
 def page(results: Results, drawn: dict[str, list[Picture]], command: str, versions: Sequence[tuple[str, str]]) -> Page:
     """The whole page."""
     lead = leading(results)
@@ -252,6 +256,7 @@ def page(results: Results, drawn: dict[str, list[Picture]], command: str, versio
         Section(title="What a batch changes", pictures=drawn.get("batches", [])),
         Section(title="What really ran", texts=_quality(results)),
         Section(title="Other models, other chips", pictures=drawn.get("single", [])),
+        Section(title=LEFT_OUT, notes=results.left_out),
         Section(title="How it was found", notes=_method(results)),
         Section(
             title="Every figure behind the energies, with its source",
@@ -272,8 +277,13 @@ def _comparison(results: Results) -> Section:
             "same DRAM and as many multiply-accumulates a second."
         ],
         tables=[comparison_table(main_rows(rows), "Energy, time and memory per token")],
-        notes=[*_residency(rows), *results.left_out],
+        notes=[*_residency(rows), *_left_out(results)],
     )
+
+
+def _left_out(results: Results) -> list[str]:
+    """Where the sentences about what was left out are to be found."""
+    return [f"Not everything fits everywhere: see “{LEFT_OUT}” below."] if results.left_out else []
 
 
 def _baselines(results: Results) -> Section:

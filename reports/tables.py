@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
-from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from ..energy_models.bounds import BOUNDS
 from . import measures as m
 from . import quantities as q
+from .widths import Cells, fits, widths
 
 FIELDS: Mapping[str, str] = {
     "model": "string",
@@ -213,7 +212,7 @@ def baseline_columns(rows: pd.DataFrame, *, times: bool = True) -> tuple[Column,
         _DESIGN,
         Column("one bit", _optional("energy_uj", q.energy), own_time, means="per token"),
         *(
-            Column(role, over(role), detail(role), means="" if "area" in role else "equal peak")
+            Column(role, over(role), detail(role), means="" if "area" in role else "equal peak", spare=role != m.FP16)
             for role in m.TWIN_ROLES.values()
             if role in rows
         ),
@@ -241,29 +240,44 @@ def terminal(
 ) -> Table:
     """A rich table; one-bit rows stand out. Names are shown as they are, never read as markup.
 
-    ``width``: of the terminal. Spare columns are left out from the last one on until the rest fits; a line says so.
+    ``width``: of the terminal. Spare columns are left out from the last one on until the rest fits with its headings
+    broken between words; a line says so.
     """
     kept = list(columns)
-    table = _table(comparison, title, kept)
-    for column in reversed([column for column in columns if column.spare]):
-        if width is None or Measurement.get(_UNBOUNDED, _UNBOUNDED.options, table).maximum <= width:
+    while width is not None and not fits(_texts(comparison, kept), _room(width, kept)):
+        spare = [column for column in kept if column.spare]
+        if not spare:
             break
-        kept.remove(column)
-        table = _table(comparison, title, kept)
+        kept.remove(spare[-1])
+    table = _table(comparison, title, kept, width)
     if len(kept) < len(columns):
         left_out = ", ".join(column.title for column in columns if column not in kept)
         table.caption = Text(f"left out at {width} characters: {left_out}")
     return table
 
 
-def _table(comparison: pd.DataFrame, title: str, columns: Sequence[Column]) -> Table:
+def _texts(comparison: pd.DataFrame, columns: Sequence[Column]) -> list[Cells]:
+    rows = cells(comparison, columns)
+    return [
+        Cells(column.title, [line for texts in rows for line in texts[index]], column.numeric or not column.detail)
+        for index, column in enumerate(columns)
+    ]
+
+
+def _room(width: int, columns: Sequence[Column]) -> int:
+    return width - _GAP * (len(columns) - 1)
+
+
+def _table(comparison: pd.DataFrame, title: str, columns: Sequence[Column], width: int | None) -> Table:
     table = Table(
         title=Text(title), title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False,
         caption_justify="left", caption_style="dim",
     )  # fmt: skip
-    for column in columns:
+    known = None if width is None else widths(_texts(comparison, columns), _room(width, columns), _WIDEST)
+    for index, column in enumerate(columns):
         justify: Literal["left", "right"] = "right" if column.numeric else "left"
-        table.add_column(Text(column.title), justify=justify, overflow="fold", max_width=_WIDEST)
+        characters = None if known is None else known[index]
+        table.add_column(Text(column.title), justify=justify, overflow="fold", width=characters, max_width=_WIDEST)
     for role, texts in zip(comparison["role"], cells(comparison, columns), strict=True):
         style = "bold" if role == m.ONE_BIT else ""
         lines = (Text.assemble((t, style), *([("\n" + d, "dim")] if d else [])) for t, d in texts)
@@ -271,7 +285,7 @@ def _table(comparison: pd.DataFrame, title: str, columns: Sequence[Column]) -> T
     return table
 
 
-_UNBOUNDED = Console(width=10_000)
-"""To measure a table with."""
+_GAP = 2
+"""Characters between two columns."""
 _WIDEST = 30
 """Characters of a column in the terminal, beyond which its text is folded."""

@@ -13,6 +13,7 @@ from ..energy_models.validation.chip import (
     Part,
     Stated,
     ThroughputPoint,
+    Wire,
     load_chip,
 )
 from ..energy_models.validation.predict import WITHIN, Prediction, tally
@@ -168,6 +169,7 @@ def _lines(point: EnergyPoint | ThroughputPoint) -> list[list[str]]:
             _stated("operations a cycle", point.operations_per_cycle, ""),
             *(_part(part) for part in point.parts),
             *(_memory(memory) for memory in point.memories),
+            *(_wire(wire) for wire in point.wires),
         ]
     macs = point.macs_per_cycle
     return [
@@ -176,6 +178,11 @@ def _lines(point: EnergyPoint | ThroughputPoint) -> list[list[str]]:
         _stated("products a cycle", macs, "") if macs else ["products a cycle", "not described", "–", "–"],
         *(_operation(operation) for operation in point.operations),
     ]
+
+
+def _wire(wire: Wire) -> list[str]:
+    length = wire.length_mm
+    return [wire.name, f"{wire.bits:,g} bits over {_ranged(length, 'mm')} a cycle", length.basis, length.source]
 
 
 def _stated(what: str, stated: Stated, unit: str) -> list[str]:

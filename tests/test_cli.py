@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -39,6 +40,7 @@ VERBS = (
     "synth",
     "models",
     "designs",
+    "area",
     "sources",
     "validate",
     "doctor",
@@ -206,6 +208,13 @@ class TestDesigns:
         assert rows["edge-28nm"]["array_mm2_low"] < rows["edge-28nm"]["array_mm2_high"]
         assert "array_mm2" not in xnorscan("designs", "up5k", "--json").json[0]
 
+    def test_a_baseline_of_equal_area_is_a_design(self, xnorscan, refused) -> None:
+        (row,) = xnorscan("designs", "edge-28nm/fp16-area", "--json").json
+        assert row["name"] == "edge-28nm/fp16-area"
+        said = "ice40up, the technology of up5k, has no areas of cells, so equal area is not known there"
+        assert refused("designs", "up5k/fp16-area").startswith(said)
+        assert refused("cost", "tiny", "--design", "up5k", "--baseline", "fp16-area").startswith(said)
+
     def test_json(self, xnorscan) -> None:
         from xnorscan.designs.design import preset_names
 
@@ -214,6 +223,50 @@ class TestDesigns:
         edge = rows["edge-28nm"]
         assert edge["peak_gmac_per_s"] == edge["rows"] * edge["cols"] * edge["lanes"] * edge["clock_mhz"] / 1e3
         assert edge["dram_kind"] == "lpddr5"
+
+
+class TestArea:
+    def test_designs_of_both_kinds_make_one_table(self, xnorscan, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("COLUMNS", "140")
+        out = xnorscan("area", "ecp5-85-gemm", "edge-28nm").out
+        header = next(line.split() for line in out.splitlines() if line.startswith("design"))
+        assert header == ["design", "resource", "predicted", "low–high", "share", "placed", "NAND2", "off", "by"]
+        assert "Low–high: the greatest error of" in out
+        assert "µm²: standard cells alone" in out
+        assert re.search(r"ecp5-85-gemm +LUT4 +[\d,]+ +[\d,]+–[\d,]+ +\d\d % +[\d,]+ +– +[+−]\d\.\d %", out)
+        assert re.search(r"ecp5-85-gemm +block RAMs +80 +counted +38 % +80 +– +\+0\.0 %", out)
+        assert re.search(r"edge-28nm +array +[\d,]+ µm² +[\d,]+–[\d,]+ +– +– +[\d,]+ +–", out)
+
+    def test_columns_that_no_row_has_are_not_shown(self, xnorscan) -> None:
+        assert "NAND2" not in xnorscan("area", "ecp5-85").out
+        assert "placed" not in xnorscan("area", "edge-28nm").out.splitlines()[1]
+
+    def test_json_and_file_have_every_row(self, xnorscan, tmp_path: Path) -> None:
+        path = tmp_path / "area.csv"
+        rows = xnorscan("area", "edge-28nm", "ecp5-85-serial", "edge-28nm", "-o", path, "--json").json
+        assert [row["design"] for row in rows] == ["edge-28nm"] * 4 + ["ecp5-85-serial"] * 5
+        written = pd.read_csv(path)
+        assert written["predicted"].tolist() == pytest.approx([row["predicted"] for row in rows])
+        assert {"nand2_low", "share", "error_worst", "placed"} < set(written)
+
+    def test_of_a_file(self, xnorscan) -> None:
+        path = Path(cli.__file__).parent / "examples/designs/ecp5-gemm-1024.yaml"
+        results = Path(cli.__file__).parent / "rtl/results/ecp5-gemm-1024.csv"
+        rows = {row["quantity"]: row for row in xnorscan("area", path, "--json").json}
+        assert rows["lut4"]["placed"] == pd.read_csv(results)["lut4"].iloc[0]
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("up5k",), "up5k is built of ice40 primitives, its area is known for ecp5 only"),
+            (("edge-28nm", "gpu-h100"), "gpu-h100 is of kind gpu: areas are known of arrays"),
+            (("edge",), "no design 'edge': give a .yaml file or one of"),
+            (("edge-28nm", "-o", "area.txt"), "area.txt: the name must end in .csv or .parquet"),
+            ((), "Missing argument 'DESIGN…'"),
+        ],
+    )
+    def test_refuses(self, refused, arguments: tuple[str, ...], message: str) -> None:
+        assert message in refused("area", *arguments)
 
 
 class TestSources:
@@ -229,7 +282,7 @@ class TestSources:
         out = xnorscan("sources", "dram", "dram").out
         assert max(map(len, out.splitlines())) <= 100
         assert out.count("dram\n") == 1
-        line = next(line.split() for line in out.splitlines() if " hbm2 " in line)
+        line = next(line.split() for line in out.splitlines() if line.startswith("hbm2 "))
         assert line == ["hbm2", "5.2", "3.9", "7.03", "pJ/bit", "–", "–", "dram", "derived", "5"]
         assert "Stanford thesis" in out
 
@@ -241,7 +294,14 @@ class TestSources:
     def test_refuses_an_unknown_table(self, refused) -> None:
         message = refused("sources", "tsmc")
         assert message.startswith("no table 'tsmc': give a .yaml file or one of asic-22nm, ")
-        assert message.endswith(", dram, gpu")
+        assert message.endswith(", dram, gpu, published_areas")
+
+    def test_published_areas_are_among_all_and_alone(self, xnorscan) -> None:
+        rows = xnorscan("sources", "published_areas", "--json").json
+        assert {(row["table"], row["figure"], row["value"]) for row in rows} == {
+            ("published_areas", "fp16_multiply", 1640), ("published_areas", "fp16_add", 1360),
+        }  # fmt: skip
+        assert "published_areas" in {row["table"] for row in xnorscan("sources", "--json").json}
 
 
 class TestTrace:
@@ -374,10 +434,11 @@ class TestCost:
             (("missing.parquet",), "missing.parquet: No such file or directory"),
             (("tiny", "--design", "edge"), "no design 'edge'"),
             (("tiny", "--design", "missing.yaml"), "missing.yaml: No such file or directory"),
-            (("tiny", "--baseline", "gpu"), "no design 'gpu'"),
+            (("tiny", "--baseline", "gpu"), "no baseline 'gpu'"),
             (
                 ("tiny", "--design", "up5k", "--baseline", "fp16-area"),
-                "up5k: ice40up has no areas of cells, so equal area is not known there; compare at equal throughput",
+                "ice40up, the technology of up5k, has no areas of cells, so equal area is not known there; "
+                "compare at equal throughput",
             ),
             (("tiny", "--design", "edge-28nm/achieved"), "edge-28nm is of kind one_bit: only a gpu is known at what"),
             (("tiny", "--design", "gpu-h100/w8a8"), "gpu-h100 is of kind gpu: only a one_bit design has baselines"),
@@ -387,6 +448,12 @@ class TestCost:
                 "row 0 (embedding): tokens × outputs × inputs is 1.41e+17, it must be at most 9.01e+15",
             ),
             (("",), "no model is named ''"),
+            (
+                ("tiny", "--baseline", "w9"),
+                "no baseline 'w9': give fp16, w8a8, w4a16, fp16-area, w8a8-area, w4a16-area, a .yaml file or one of "
+                "datacenter-7nm, ",
+            ),
+            (("tiny", "--baseline", "edge-28nm/w9"), "no baseline 'edge-28nm/w9': give fp16, w8a8, "),
             (("tiny", "-o", "costs.xlsx"), "costs.xlsx: the name must end in .csv or .parquet"),
             (("tiny", "-o", "no/costs.csv"), "there is no folder no, make it first"),
         ],

@@ -79,14 +79,13 @@ def test_compare_explains_its_headline_below_the_report(xnorscan: Call, tmp_path
 
 def test_compare_as_json_is_the_terms_of_the_rows(xnorscan: Call, tmp_path: Path) -> None:
     arguments = (*COMPARE, "--phase", "prefill", "-o", tmp_path / "report", "--json")
-    pair = json.loads(xnorscan(*arguments)[1])
+    every = json.loads(xnorscan(*arguments)[1])
     rows = json.loads(xnorscan(*(word for word in arguments if word != "--explain"))[1])
-    energies = {row["design"]: row["energy_uj"] for row in rows if row["phase"] == "prefill"}
-    assert [each["design"] for each in pair] == ["edge-28nm/fp16", "edge-28nm"]
-    for each in pair:
-        assert each["phase"] == "prefill"
+    energies = {(row["phase"], row["design"]): row["energy_uj"] for row in rows}
+    assert len(every) == len(rows) == 4, "one per row, the prefill and the decode step alike"
+    for each in every:
         assert sum(term["energy_pj"]["typical"] for term in each["terms"]) / 1e6 == pytest.approx(
-            energies[each["design"]], rel=1e-9
+            energies[each["phase"], each["design"]], rel=1e-9
         )
 
 

@@ -63,12 +63,24 @@ def test_a_narrow_terminal_gets_the_columns_that_matter(
         "c": Column("third", spare=True),
         "d": Column("fourth"),
     }
-    for width, shown in [(80, "abcd"), (34, "abd"), (25, "ad")]:
+    for width, shown in [(31, "abcd"), (30, "abd"), (22, "ad"), (14, "ad")]:
         monkeypatch.setenv("COLUMNS", str(width))
         cli_output.show([dict.fromkeys("abcd", "x")], columns)
         out = capsys.readouterr().out
-        assert ("left out" in out) == (width < 80)
-        assert out.splitlines()[1].split() == [columns[name].heading for name in shown]
+        assert ("left out" in out) == (width < 31)
+        assert out.splitlines()[0].split() == [columns[name].heading for name in shown]
+
+
+def test_a_heading_breaks_before_a_column_is_left_out(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = {"n": Column("name", left=True), "b": Column("bound by", left=True), "s": Column("share", spare=True)}
+    monkeypatch.setenv("COLUMNS", str(len("edge-28nm") + 3 + len("compute") + 3 + len("share")))
+    cli_output.show([{"n": "edge-28nm", "b": "compute", "s": "5 %"}], columns)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == ["bound"]
+    assert lines[1] == ["name", "by", "share"]
+    assert lines[3] == ["edge-28nm", "compute", "5", "%"]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

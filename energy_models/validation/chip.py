@@ -104,6 +104,15 @@ class Memory(_Value):
         return self
 
 
+class Wire(_Value):
+    """``bits`` that cross ``length_mm`` of the chip in a cycle, on average: from a memory to the logic, or from a
+    register to all the units that it serves."""
+
+    name: _Name
+    bits: _Positive
+    length_mm: Stated
+
+
 class Process(_Value):
     """Where logic is priced: ``technology``, the table that it starts from, scaled to ``node_nm``."""
 
@@ -124,6 +133,7 @@ class EnergyPoint(_Value):
     operations_per_cycle: Stated
     parts: Annotated[tuple[Part, ...], Field(min_length=1)]
     memories: tuple[Memory, ...] = ()
+    wires: tuple[Wire, ...] = ()
     published: Published
 
     @model_validator(mode="after")

@@ -10,15 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oracles.cost_workloads import array, model_trace
-from xnorscan.designs.design import Fp16ArrayDesign, QuantizedArrayDesign, load_design, load_designs
+from xnorscan.designs.design import Fp16ArrayDesign, QuantizedArrayDesign, load_design, load_designs, preset_names
 from xnorscan.energy_models.asic_area import (
     ALL_TWINS,
     UnknownAreaError,
     array_area,
+    check_baselines,
     equal_area_baseline,
     fp16_lane,
     has_area,
     int8_lane,
+    load_beside_baselines,
     logic_area,
     published_areas,
     published_fp16_lane,
@@ -147,17 +149,40 @@ def test_a_design_with_its_baselines() -> None:
     assert [d.name for d in with_baselines("gpu-a100")] == ["gpu-a100", "gpu-a100/achieved"]
     assert [d.name for d in with_baselines("gpu-a100/achieved")] == ["gpu-a100/achieved"]
     assert [d.name for d in with_baselines("edge-28nm/w8a8")] == ["edge-28nm/w8a8"]
+    assert [d.name for d in with_baselines("edge-28nm/fp16-area")] == ["edge-28nm/fp16-area"]
 
 
 @pytest.mark.parametrize("name", ["up5k", "ecp5-85"])
 def test_no_areas_on_an_fpga(name: str) -> None:
     table = load_design(name).technology
-    message = f"^{name}: {table} has no areas of cells, so equal area is not known there; compare at equal throughput$"
+    message = f"^{table}, the technology of {name}, has no areas of cells, so equal area is not known there; compare"
     with pytest.raises(UnknownAreaError, match=message):
         load_design(f"{name}/fp16-area", ALL_TWINS)
     assert not has_area(load_design(name))
     assert has_area(load_design("edge-28nm"))
     assert not has_area(load_design("gpu-h100"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [*ALL_TWINS, "edge-28nm", "edge-28nm/w8a8-area", "gpu-h100/achieved", "own.yaml", "a/b.yml", "own.yaml/fp16"],
+)
+def test_a_baseline_is_a_word_or_a_design(name: str) -> None:
+    check_baselines(["fp16", name])
+
+
+@pytest.mark.parametrize("name", ["w9", "fp32", "", "achieved", "edge-28nm/w9", "w9/fp16", "/fp16"])
+def test_any_other_baseline_is_refused_with_both_lists(name: str) -> None:
+    with pytest.raises(ValueError, match=r"^no baseline '.*': give fp16, w8a8, .*, a .yaml file or one of ") as error:
+        check_baselines(["fp16", name])
+    assert all(known in str(error.value) for known in (*ALL_TWINS, *preset_names()))
+    with pytest.raises(ValueError, match=r"^no baseline "):
+        load_beside_baselines(["edge-28nm"], [name])
+
+
+def test_designs_beside_their_baselines() -> None:
+    found = load_beside_baselines(["edge-28nm"], ["w4a16-area", "gpu-a100/achieved"])
+    assert [design.name for design in found] == ["edge-28nm/w4a16-area", "edge-28nm", "gpu-a100/achieved"]
 
 
 def test_equal_area_is_slower_and_its_arithmetic_costs_the_same() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -19,9 +20,10 @@ from xnorscan.energy_models.bounds import BOUNDS
 from xnorscan.energy_models.cost import cost, fits
 from xnorscan.energy_models.evaluate import Totals, evaluate, evaluate_one
 from xnorscan.energy_models.evaluate_kernel import LANES
+from xnorscan.energy_models.ops import Ops
 from xnorscan.energy_models.space import Space
-from xnorscan.energy_models.workload import Workload
-from xnorscan.traces.op import Op
+from xnorscan.energy_models.workload import AskedOps, Workload
+from xnorscan.traces.op import KINDS, Op
 from xnorscan.traces.trace import Trace
 
 ENERGY = ["energy_pj_low", "energy_pj", "energy_pj_high"]
@@ -118,6 +120,36 @@ def test_toggle_rates_of_a_recorded_trace_count() -> None:
     workload = Workload.from_trace(trace_of(*rows))
     assert (len(workload.ops), len(workload.linears)) == (1, 3)
     assert_is(evaluate(workload, Space.of([array()])), 0, cost(trace_of(*rows), [array()]))
+
+
+def test_a_workload_without_a_linear_has_no_energy_of_the_array() -> None:
+    trace = trace_of(scan(tokens=3))
+    workload = Workload.from_trace(trace)
+    assert len(workload.linears) == 0
+    assert_is(evaluate(workload, Space.of([array()])), 0, cost(trace, [array()]))
+
+
+@pytest.mark.parametrize("name", ["bi-mamba-780m", "mamba-130m", "fbi-llm-130m"])
+def test_asked_operations_are_of_the_kinds_that_they_are(name: str) -> None:
+    plain = Ops.from_frame(model_trace(name).ops)
+    asked = AskedOps(**vars(plain))
+    for kinds in [*((kind,) for kind in KINDS), ("scan", "conv1d"), ("rmsnorm", "gated_rmsnorm")]:
+        for _ in range(2):
+            np.testing.assert_array_equal(asked.is_kind(*kinds), plain.is_kind(*kinds))
+    assert asked.is_kind("linear") is asked.is_kind("linear")
+    narrow = asked.in_formats_of(array(head=Head(bits=1)))
+    np.testing.assert_array_equal(narrow.is_head, plain.is_head)
+
+
+def test_a_size_never_seen_asks_no_size_that_is_known() -> None:
+    """Another number of rows is no reason to count the gates of an element or the work of a unit again."""
+    workload = Workload.from_trace(model_trace("bi-mamba-780m"))
+    for rows in (3, 5):
+        evaluate_one(workload, array(rows=rows))
+    asked = Counter(what for what, _ in workload.memo)
+    assert asked["_array"] == asked["_array_actions"] == asked["_storage"] == 2
+    for what in ("formats", "_step_actions", "units", "_vector", "_scan", "_placement", "_access_prices"):
+        assert asked[what] == 1, what
 
 
 def test_a_model_collapses_to_its_layer() -> None:

@@ -271,6 +271,8 @@ def test_energy_by_hand() -> None:
     assert switching_energy(gates, ASIC) == pytest.approx(8 * price["full_adder"] + 2 * price["xnor"] + registers_half)
     quiet = switching_energy(gates, ASIC, toggle=0.0)
     assert quiet == pytest.approx(10 * price["register_clock"])
+    glitches = switching_energy(gates, ASIC, glitches=0.25) - switching_energy(gates, ASIC)
+    assert glitches == pytest.approx(2 * ASIC.action("glitch"))
     gated = switching_energy(gates, ASIC, clocked=0.5)
     assert gated == pytest.approx(switching_energy(gates, ASIC) - registers_half / 2)
     assert switched(gates, clocked=0.5)["register_data"] == 10 * 0.5 * 0.5
@@ -285,11 +287,12 @@ PUBLISHED = {  # Horowitz, ISSCC 2014, fig. 1.1.9: pJ, µm²
 
 
 def test_energies_predict_published_arithmetic() -> None:
-    """The full adder is int8 add / 8: that is the fit. The rest is predicted, 1.17 to 1.37 of what is published."""
+    """The full adder is int8 add / 8: that is the fit. The rest is predicted, 1.2 to 1.6 of what is published: a Booth
+    multiplier has fewer gates."""
     assert switching_energy(Gates(full_adder=8), ASIC)[1] == pytest.approx(0.03)
     ratios = {name: switching_energy(gates, ASIC)[1] / energy for name, (gates, energy, _) in PUBLISHED.items()}
     assert ratios == pytest.approx(
-        {"int16 add": 1.2, "int32 add": 1.2, "int8 multiply": 1.174, "int32 multiply": 1.372}, abs=0.005
+        {"int16 add": 1.2, "int32 add": 1.2, "int8 multiply": 1.378, "int32 multiply": 1.582}, abs=0.005
     )
 
 
@@ -303,10 +306,10 @@ def test_areas_predict_published_arithmetic() -> None:
 
 
 def test_fp16_of_gates_beside_the_published_figure() -> None:
-    """FP16 multiply and add as published: 1.1 + 0.4 pJ. Gates, without the register of the sum: 0.92 of it at 45 nm,
-    0.62 of the 7 nm update of that table. The published areas, 1640 + 1360 µm², are 1.8 times the cells'."""
+    """FP16 multiply and add as published: 1.1 + 0.4 pJ. Gates, without the register of the sum: 1.02 of it at 45 nm,
+    0.66 of the 7 nm update of that table. The published areas, 1640 + 1360 µm², are 1.8 times the cells'."""
     datapath = fp_multiply_add(5, 10, 32) + Gates(register_bits=-32)
-    for node, ratio in (("asic-45nm", 0.917), ("asic-7nm", 0.617)):
+    for node, ratio in (("asic-45nm", 1.019), ("asic-7nm", 0.655)):
         table = load_technology(node)
         published = table.fp16_multiply.value + table.fp16_add.value
         assert switching_energy(datapath, table)[1] / published == pytest.approx(ratio, abs=0.005), node

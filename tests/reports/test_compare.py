@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from xnorscan.designs.design import load_design
+from xnorscan.energy_models.asic_area import ALL_TWINS
 from xnorscan.energy_models.cpu import Measured
 from xnorscan.reports import compare as module
 from xnorscan.reports.compare import CompareResult, compare
@@ -63,6 +65,17 @@ def test_the_files_hold_the_comparison(finished: tuple[CompareResult, str]) -> N
     assert set(parquet["phase"]) == {"decode", "prefill"}
     baselines = {f"edge-28nm/{name}" for name in ("fp16", "fp16-area", "w8a8", "w4a16")}
     assert set(parquet["design"]) == {"edge-28nm", *baselines, "gpu-h100", "gpu-h100/achieved"}
+
+
+def test_the_result_carries_the_models_and_designs_of_its_rows(finished: tuple[CompareResult, str]) -> None:
+    result, _ = finished
+    assert result.subjects.keys() == set(result.comparison["model"])
+    trace = read_trace(result.directory / "bi-mamba-780m.decode.trace.parquet")
+    assert result.subjects["bi-mamba-780m"].trace("decode", 1).metadata == trace.metadata
+    assert result.designs.keys() == set(result.comparison["design"])
+    assert all(design.name == name for name, design in result.designs.items())
+    assert result.designs["edge-28nm"] == load_design("edge-28nm")
+    assert result.designs["edge-28nm/fp16-area"] == load_design("edge-28nm/fp16-area", ALL_TWINS)
 
 
 def test_the_traces_can_be_read(finished: tuple[CompareResult, str]) -> None:
@@ -187,7 +200,7 @@ def test_two_designs_of_one_name_are_refused(tmp_path: Path) -> None:
         (("tiny",), {"phase": "run"}, "phase is 'run', it must be decode or prefill"),
         (("tiny",), {"batches": [4, 0]}, "batch is 0, it must be at least 1"),
         (("tiny",), {"designs": ["edge"]}, "no design 'edge': give a .yaml file or one of"),
-        (("tiny",), {"baselines": ["fp32"]}, "no design 'fp32'"),
+        (("tiny",), {"baselines": ["fp32"]}, "no baseline 'fp32': give fp16, w8a8, w4a16, fp16-area, .* or one of "),
         (("bi-mamba-780m",), {"designs": ["up5k"]}, "nothing to compare: .* weights need"),
     ],
 )
@@ -236,6 +249,8 @@ def test_the_shipped_model_runs_and_is_shown_where_it_fits(tmp_path: Path) -> No
     assert "its FP16 twin does not and moves " in html
     assert (tmp_path / "report" / "figures" / "energy-tiny.png").exists()
     assert "tiny left out: up5k/fp16 has no dram" in printed
+    assert html.index("see “What was left out” below") < html.index("<h2>What was left out</h2>")
+    assert html.index("<h2>What was left out</h2>") < html.index("tiny left out: up5k/fp16 has no dram")
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -243,7 +258,10 @@ def test_baselines_that_an_fpga_cannot_have_are_left_out_and_named(tmp_path: Pat
     options = {"designs": ["ecp5-85-ddr3"], "baselines": ["fp16-area", "w4a16", "gpu-a100/achieved"]}
     result, printed = run(tmp_path / "report", **options)
     assert set(result.comparison["design"]) == {"ecp5-85-ddr3", "ecp5-85-ddr3/w4a16", "gpu-a100/achieved"}
-    assert "ecp5-85-ddr3/fp16-area left out: its technology has no areas of cells." in printed
+    words = (
+        "ecp5-85-ddr3/fp16-area left out: ecp5, the technology of ecp5-85-ddr3, has no areas of cells, so equal area"
+    )
+    assert words in " ".join(printed.split())
 
 
 @pytest.mark.usefixtures("no_pictures")

