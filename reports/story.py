@@ -381,7 +381,7 @@ def _method(results: Results) -> list[str]:
         f"a prefill, of a {length:,}-token prompt divided by its tokens; batch 1.",
         "Cycles: operations in order, DRAM bytes streamed through a double buffer, with the array's fill and drain. "
         "Energy: actions × energy per action, and leakage of the memories for as long as the operation runs. Not "
-        + "counted, in any of the arrays: wires between blocks, clock spines, control, leakage of the logic.",
+        + "counted, in any of the arrays: wires between blocks, control, leakage of the logic.",
         "Low and high take every figure at its low and at its high end at once: an outer range, not a standard "
         "deviation. The range of a ratio takes FP16 and one-bit at the same ends, because they share the memory and "
         + "the technology; each group of figures (DRAM, on-chip memory, arithmetic, leakage) is moved on its own.",
