@@ -98,9 +98,10 @@ def _drain_ff(core: CoreSizes) -> Ints:
     """Select trees, FIFOs, the marks of rows on their way, and the control of the array and of the core."""
     trees = select_trees(core.rows)
     row = core.cols * core.acc_bits
-    # valid and filled; nobody asks whether a FIFO is full, nor for the mark that leaves any but the last
+    # valid and filled; nobody asks whether a FIFO is full
     fifo = 2 + bit_length(core.capacity) + 2 * bit_length(core.capacity - 1)
-    marks = 2 * (core.array_latency - 3) + core.blocks * (core.blocks - 1) // 2
+    # a mark for each FIFO and those of last rows; earlier FIFOs count as late as the last
+    marks = (core.blocks + 1) * (core.array_latency - 3)
     control = core.height_bits + bit_length(core.capacity) + 3
     # the array registers that a row has left, which the core does of its own, and which row is the last of its pass
     return row * (trees.words + 1) + 1 + core.blocks * fifo + marks + 2 * control + 2
@@ -165,7 +166,7 @@ def _read_luts(width: Ints, words: Ints) -> Ints:
 
 def distributed_rams(core: CoreSizes) -> Ints:
     """[…]: DPR16X4 of each core, in its FIFOs and shallow memories."""
-    row, last_row = (core.acc_bits * columns + 1 for columns in (core.cols_per_block, core.last_block))
+    row, last_row = core.acc_bits * core.cols_per_block, core.acc_bits * core.last_block + 1
     side_by_side = (core.blocks - 1) * ceil_div(row, RAM_BITS) + ceil_div(last_row, RAM_BITS)
     fifos = side_by_side * ceil_div(core.capacity, RAM_WORDS)
     memories = (

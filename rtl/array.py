@@ -14,6 +14,7 @@ from .config import ArrayConfig
 from .delay import DelayLine
 from .pass_control import PassControl
 from .select_tree import SelectTree
+from .stages import delayed
 from .stream import StreamFifo
 
 
@@ -153,38 +154,31 @@ class SystolicArray(wiring.Component):
     def _drain(self, m: Module, grid: list[list[Block]], control: PassControl) -> None:
         """The rows of every column through its select tree into the FIFO of its block column.
 
-        Rows of a block column come a cycle after those of the one before it. The FIFOs wait for the last of them.
+        Rows of a block column come a cycle after those of the one before it. The FIFOs wait for the last of them, which
+        alone holds the mark of the last row. Each has registers of its own for the marks on their way: it may lie far
+        from the others.
         """
-        config, fifos = self._config, []
+        config, blocks = self._config, len(self._columns)
         for index, columns in enumerate(self._columns):
-            row = data.StructLayout({"raw": data.ArrayLayout(config.acc_bits, len(columns)), "last": 1})
-            late = len(self._columns) - 1 - index
-            m.submodules[f"fifo_{index}"] = fifo = StreamFifo(row, self.capacity, config.tech, late=late)
-            fifos.append(fifo)
-            blocks = [row[index] for row in grid]
+            late = blocks - 1 - index
+            marked = {} if late else {"last": 1}
+            part = data.StructLayout({"raw": data.ArrayLayout(config.acc_bits, len(columns)), **marked})
+            m.submodules[f"fifo_{index}"] = fifo = StreamFifo(part, self.capacity, config.tech, late=late)
+            wait = self.latency - control.latency - fifo.latency
+            m.d.comb += [
+                fifo.i.valid.eq(delayed(m, control.o_row, wait, 0, f"marks_{index}")),
+                fifo.o.ready.eq(self.o.ready),
+            ]
             for place, column in enumerate(columns):
                 m.submodules[f"tree_{column}"] = tree = SelectTree(config.rows, config.acc_bits)
                 m.d.comb += [
-                    tree.i_select.eq(Cat(block.o_select[place] for block in blocks)),
-                    *(tree.i[row].eq(block.o_sums[place]) for row, block in enumerate(blocks)),
+                    tree.i_select.eq(Cat(row[index].o_select[place] for row in grid)),
+                    *(tree.i[number].eq(row[index].o_sums[place]) for number, row in enumerate(grid)),
                     fifo.i.payload.raw[place].eq(tree.o),
                     self.o.payload.raw[column].eq(fifo.o.payload.raw[place]),
                 ]
-            m.d.comb += fifo.o.ready.eq(self.o.ready)
-        last = fifos[-1]
-        m.d.comb += [self.o.valid.eq(last.o.valid), self.o.payload.last.eq(last.o.payload.last)]
-        self._mark(m, control, fifos)
-
-    def _mark(self, m: Module, control: PassControl, fifos: list[StreamFifo]) -> None:
-        """The marks of a row wait for as long as the row takes from its selection to each FIFO."""
-        mark = Signal(data.StructLayout({"valid": 1, "last": 1}))
-        m.d.comb += [mark.valid.eq(control.o_row), mark.last.eq(control.o_row_last)]
-        waits = self.latency - control.latency - fifos[0].latency
-        for index, fifo in enumerate(fifos):
-            m.submodules[f"marks_{index}"] = marks = DelayLine(mark.shape(), 1 if index else waits, init={})
-            m.d.comb += [
-                marks.i.eq(mark),
-                fifo.i.valid.eq(marks.o.valid),
-                fifo.i.payload.last.eq(marks.o.last),
-            ]
-            mark = marks.o
+        m.d.comb += [
+            fifo.i.payload.last.eq(delayed(m, control.o_row_last, wait, 0, "last")),
+            self.o.payload.last.eq(fifo.o.payload.last),
+            self.o.valid.eq(fifo.o.valid),
+        ]

@@ -409,9 +409,8 @@ def test_flip_flops_are_those_of_the_generated_hardware(name: str) -> None:
     """Registers before synthesis, those of memories added, those that nobody reads taken off."""
     found = CoreSizes.of_designs([GRID[name]])
     registers = register_bits(ArrayCore(CoreConfig.of_design(GRID[name])))
-    rows, shallow = found.cols * found.acc_bits + found.blocks, [m.is_distributed * m.width for m in found.memories]
-    # whether a FIFO is full, the mark that leaves any but the last; to the core which row is the last of its pass; in
-    # a parallel array whether sums double
-    unread = 2 * found.blocks
+    rows, shallow = found.cols * found.acc_bits + 1, [m.is_distributed * m.width for m in found.memories]
+    # whether a FIFO is full; to the core which row is the last of its pass; in a parallel array whether sums double
+    unread = found.blocks + 1
     doubling = (1 - found.is_serial) * (6 + found.rows * found.blocks * found.dot_latency + found.elements)
     assert registers + rows + sum(shallow) - unread - doubling == core_structure.flip_flops(found)
