@@ -104,8 +104,10 @@ def test_a_reset_leaves_nothing_behind(bench: Bench) -> None:
 
 
 def flipped(verilog: str, seed: int) -> str:
-    """The same Verilog with one XOR made an XNOR."""
-    places = [found.start() for found in re.finditer(r"(?<=[\w\])}]) \^ (?=[\w({~])", verilog)]
+    """The same Verilog with one XOR of a dot product made an XNOR."""
+    levels = re.finditer(r"^module \w+_level.*?^endmodule", verilog, re.M | re.S)
+    xors = re.compile(r"(?<=[\w\])}]) \^ (?=[\w({~])")
+    places = [xor.start() for level in levels for xor in xors.finditer(verilog, *level.span())]
     place = places[seed % len(places)]
     return f"{verilog[:place]} ~^ {verilog[place + 3 :]}"
 
