@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+_Sizes = TypeVar("_Sizes", int, Ints)
 
 
 def dot_latency(lanes: int, levels_per_stage: int) -> int:
@@ -37,7 +38,7 @@ def array_latency(rows: int, cols: int, lanes: int, cols_per_block: int, levels_
     return blocks + dot_latency(lanes, levels_per_stage) + select_latency(rows) + 2
 
 
-def rows_buffered(rows: int, latency: int) -> int:
+def rows_buffered(rows: _Sizes, latency: _Sizes) -> _Sizes:
     """Rows that fit behind an array of ``latency`` cycles so that a consumer that is always ready never stalls it.
 
     As a pass ends, up to ``latency`` − 1 rows of others are on their way, two more may not have been counted, one may

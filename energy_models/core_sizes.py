@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..designs.design import ACTIVATION_BITS, OneBitDesign
-from ..designs.pipeline import ADDRESS_WIRE_LATENCY, MEMORY_LATENCY, WORD_WIRE_LATENCY
+from ..designs.pipeline import ADDRESS_WIRE_LATENCY, MEMORY_LATENCY, WORD_WIRE_LATENCY, rows_buffered
 
 Ints = npt.NDArray[np.int64]
 
@@ -179,7 +179,7 @@ class CoreSizes:
     @cached_property
     def capacity(self) -> Ints:
         """Rows that fit in the FIFOs behind the array."""
-        return ceil_div(self.array_latency + _AHEAD + 1 + self.rows, RAM_WORDS) * RAM_WORDS
+        return rows_buffered(self.rows, self.array_latency + _AHEAD)
 
     @cached_property
     def weights(self) -> Memory:

@@ -103,8 +103,9 @@ def _drain_ff(core: CoreSizes) -> Ints:
     # a mark for each FIFO and those of last rows; earlier FIFOs count as late as the last
     marks = (core.blocks + 1) * (core.array_latency - 3)
     control = core.height_bits + bit_length(core.capacity) + 3
+    same = 3 * (core.rows == 1)  # whether a row leaves, is the last, and how many do: of one row all is one register
     # the array registers that a row has left, which the core does of its own, and which row is the last of its pass
-    return row * (trees.words + 1) + 1 + core.blocks * fifo + marks + 2 * control + 2
+    return row * (trees.words + 1) + 1 + core.blocks * fifo + marks + 2 * control + 2 - same
 
 
 def _sequencer_ff(core: CoreSizes) -> Ints:

@@ -135,13 +135,13 @@ def test_tables_that_cannot_be_fitted_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "design", "is_current"),
     [
-        ("ecp5-85-gemm.csv", "ecp5-85-gemm", True),
+        ("ecp5-85-gemm.csv", "ecp5-85-gemm", False),
         ("ecp5-85-serial.csv", "ecp5-85-serial", False),
-        ("ecp5-gemm-1024.csv", str(ROOT / "examples" / "designs" / "ecp5-gemm-1024.yaml"), True),
+        ("ecp5-gemm-1024.csv", str(ROOT / "examples" / "designs" / "ecp5-gemm-1024.yaml"), False),
     ],
 )
 def test_cores_several_times_as_large_as_the_grid(table: str, design: str, is_current: bool) -> None:
-    """One was placed from an earlier array, of nearly the same logic and other registers."""
+    """Those that are not current were placed from an earlier array, of nearly the same logic and other registers."""
     there = read_placements(ROOT / "rtl" / "results" / table)[0]
     area = fpga_area(load_design(design))
     assert (area.ff == there.ff) == is_current
@@ -250,20 +250,21 @@ def test_a_core_by_hand() -> None:
         is_serial=0, rows=2, cols=2, lanes=2, cols_per_block=2, rows_per_block=1, inputs_max=2, weight_words=16,
         activation_words=16,
     )  # fmt: skip
-    # dot products of 9 bits, accumulators of 9; one block; latency 1 + 1 + 1 + 2, so 5 + 7 + 1 + 2 rows: 16
-    assert (found.dot_bits, found.acc_bits, found.array_latency, found.capacity) == (9, 9, 5, 16)
+    # dot products of 9 bits, accumulators of 9; one block; latency 1 + 1 + 1 + 2, so 5 + 8 + 2 + 2 rows: 32
+    assert (found.dot_bits, found.acc_bits, found.array_latency, found.capacity) == (9, 9, 5, 32)
     # chains: an adder of 1 + 8 halves and a slot, an accumulator of 1 + 9: 10 LUT4 each, and 1 to clear, in 4 elements;
-    # a LUT4 for each of 2 × 9 bits of the select trees, and for each of 3 banks; RAMs of 16 × 4 bits: 5 for a row of
-    # 18 bits and its mark, 1 for 4 weights, 2 × 4 for the activations of two rows of 16 bits
-    assert core_structure.distributed_rams(found) == 5 + 1 + 8
-    assert core_structure.datapath_luts(found) == 4 * (10 + 10 + 1) + 18 + 3 + 4 * 14
+    # a LUT4 for each of 2 × 9 bits of the select trees, and for each of 3 banks; RAMs of 16 × 4 bits: 2 × 5 for rows
+    # of 18 bits and a mark, with a LUT4 a bit to read them, 1 for 4 weights, 2 × 4 for the activations of two rows of 16
+    # bits
+    assert core_structure.distributed_rams(found) == 10 + 1 + 8
+    assert core_structure.datapath_luts(found) == 4 * (10 + 10 + 1) + 18 + 19 + 3 + 4 * 19
     # registers of operands: 2 rows × 16 and 2 rows × 2 columns × 2 lanes, a flag of 3 bits in 2 rows and 4 elements, a
     # row of activations a cycle late; 4 × (sums of 9 and accumulators of 9)
     assert core_structure._operand_ff(found) == 32 + 8 + 3 * 6 + 16
     assert core_structure._element_ff(found) == 4 * (9 + 9)
     assert core_structure.block_rams(found) == 0
     assert {kind: int(number) for kind, number in core_structure.control(found).items()} == {
-        "fifo": 1, "fifo_bit": 4, "piece": 0, "loop_bit": 1 + 5 + 5 + 3 + 16, "height_bit": 2, "capacity_bit": 5,
+        "fifo": 1, "fifo_bit": 5, "piece": 0, "loop_bit": 1 + 5 + 5 + 3 + 16, "height_bit": 2, "capacity_bit": 6,
         "core": 1,
     }  # fmt: skip
 
@@ -412,5 +413,7 @@ def test_flip_flops_are_those_of_the_generated_hardware(name: str) -> None:
     rows, shallow = found.cols * found.acc_bits + 1, [m.is_distributed * m.width for m in found.memories]
     # whether a FIFO is full; to the core which row is the last of its pass; in a parallel array whether sums double
     unread = found.blocks + 1
+    # of one row, whether it leaves, is the last and how many do are one register
+    same = 3 * (found.rows == 1)
     doubling = (1 - found.is_serial) * (6 + found.rows * found.blocks * found.dot_latency + found.elements)
-    assert registers + rows + sum(shallow) - unread - doubling == core_structure.flip_flops(found)
+    assert registers + rows + sum(shallow) - unread - doubling - same == core_structure.flip_flops(found)
