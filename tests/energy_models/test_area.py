@@ -254,7 +254,7 @@ def test_a_core_by_hand() -> None:
     assert (found.dot_bits, found.acc_bits, found.array_latency, found.capacity) == (9, 9, 5, 32)
     # chains: an adder of 1 + 8 halves and a slot, an accumulator of 1 + 9: 10 LUT4 each, and 1 to clear, in 4 elements;
     # a LUT4 for each of 2 × 9 bits of the select trees, and for each of 3 banks; RAMs of 16 × 4 bits: 2 × 5 for rows
-    # of 18 bits and a mark, with a LUT4 a bit to read them, 1 for 4 weights, 2 × 4 for two rows of activations of 16 bits
+    # of 18 bits and a mark, with a LUT4 a bit to read them, 1 for 4 weights, 2 × 4 for two rows of 16 activation bits
     assert core_structure.distributed_rams(found) == 10 + 1 + 8
     assert core_structure.datapath_luts(found) == 4 * (10 + 10 + 1) + 18 + 19 + 3 + 4 * 19
     # registers of operands: 2 rows × 16 and 2 rows × 2 columns × 2 lanes, a flag of 3 bits in 2 rows and 4 elements, a
