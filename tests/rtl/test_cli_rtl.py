@@ -186,7 +186,7 @@ class TestSynth:
             "array of small on ecp5-25k: 2 of 3 seeds meet 50 MHz; Fmax 45.0 MHz with every seed, 50.0 median; "
             "peak 0.00144 TOPS W1A1, 0.00018 TOPS W1A8"
         )
-        cells = [line.split() for line in found.out.splitlines()[4:7]]
+        cells = [line.split() for line in found.out.splitlines() if line.split()[:1] in (["1"], ["2"], ["3"])]
         assert [(row[0], row[1], row[2]) for row in cells] == [
             ("1", "45.0", "no"),
             ("2", "50.0", "yes"),
